@@ -1,0 +1,3 @@
+"""GenAI Collector: the pipeline for generative-AI telemetry."""
+
+__version__ = "0.1.0"

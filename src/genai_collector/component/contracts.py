@@ -1,0 +1,85 @@
+"""What a component must do. Nothing here knows how anything is done.
+
+Data flows one way: receiver -> consumer (a pipeline: its processors, then its exporters' queues).
+Every component that has a life is an async context manager: entered when the service starts
+(extensions, exporters, processors, then receivers), left in the opposite order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from genai_collector.model import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What became of a batch that was taken. `rejected` items were refused for good, because of
+    `message`; the receiver tells its client (OTLP: partial success). The rest is accepted."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+ACCEPTED: Final = Acceptance()
+
+
+class Consumer(Protocol):
+    """Where a receiver sends what it has received."""
+
+    def admit(self, size_bytes: int, /) -> AbstractContextManager[None]:
+        """Ask for room BEFORE reading or decoding a request of this size (0 if unknown), and hold
+        the context until it is answered. Raises `Overloaded` or `QueueFull` on entering."""
+        ...
+
+    async def consume(self, batch: Batch, /) -> Acceptance:
+        """Take the batch. Returning means accepted; a receiver answers its client only then.
+        The batch is no longer the caller's. Raises `PipelineError`: then nothing was taken."""
+        ...
+
+
+class Receiver(AbstractAsyncContextManager["Receiver"], Protocol):
+    """A door in. Built with a Consumer per signal; listens between enter and exit.
+    Leaving: refuse new work, let what is in flight finish, then close."""
+
+
+class Processor(Protocol):
+    """A room. Synchronous and per batch; it owns the batch and may change it in place.
+
+    Returns the batch, changed or another; an empty one means all was dropped. Must be
+    deterministic (a refused batch comes again) and must not raise for bad data: what it does not
+    understand passes unchanged. It may optionally be a context manager (see `Lifecycle`).
+    """
+
+    def process(self, batch: Batch, /) -> Batch: ...
+
+
+class Gate(Protocol):
+    """A processor that also decides about admission, before anything is decoded."""
+
+    def admit(self, size_bytes: int, /) -> AbstractContextManager[None]: ...
+
+
+class Lifecycle(AbstractAsyncContextManager[object], Protocol):
+    """For processors and extensions that hold something open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How an export ended: `items` were taken by the destination, `dropped` were not and never
+    will be (reason -> items). Together they are the batch's `count`."""
+
+    items: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+class Exporter(AbstractAsyncContextManager["Exporter"], Protocol):
+    """A door out. Queue, batching, retry, timeout and counting are `delivery`'s; the exporter
+    makes one attempt. It must not change the batch, which other exporters share."""
+
+    async def export(self, batch: Batch, /) -> Sent:
+        """One attempt. Raises Permanent, Retryable or Partial, with foreign errors translated."""
+        ...

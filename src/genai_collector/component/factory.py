@@ -1,0 +1,96 @@
+"""How components are declared.
+
+Each component's file ends with one plain value, `FACTORY`. `components.py` lists them; the config
+loader and the builder are handed the set, so a test passes its own. Names: receivers and exporters
+are nouns after their protocol or service, processors are verbs.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+from genai_collector.component.config import Config
+from genai_collector.component.contracts import Consumer, Exporter, Lifecycle, Processor, Receiver
+from genai_collector.model import Signal
+
+if TYPE_CHECKING:
+    from genai_collector.component.telemetry import Telemetry
+
+C = TypeVar("C", bound=Config)
+
+Kind: TypeAlias = Literal["receiver", "processor", "exporter", "connector", "extension"]
+Stability: TypeAlias = Literal["stable", "beta", "alpha"]
+ALL_SIGNALS: Final = frozenset(Signal)
+TRACES: Final = frozenset({Signal.TRACES})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the host lends to a component."""
+
+    id: str
+    """The component's id in the configuration, `otlp/2`."""
+    telemetry: Telemetry
+    """Counters, keyed by this component's id."""
+    log: logging.Logger
+    clock: Callable[[], float] = time.monotonic
+    wall_clock_ns: Callable[[], int] = time.time_ns
+    listeners: Any = None
+    """`transport.HttpListeners`: HTTP servers shared by the receivers with the same endpoint."""
+    shutting_down: Callable[[], bool] = field(default=lambda: False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverFactory(Generic[C]):
+    name: str
+    config: type[C]
+    create: Callable[[C, Mapping[Signal, Consumer], Context], Receiver]
+    """Only signals that some pipeline takes from this receiver have a consumer."""
+    signals: frozenset[Signal] = ALL_SIGNALS
+    aliases: tuple[str, ...] = ()
+    stability: Stability = "beta"
+    kind: Literal["receiver"] = "receiver"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorFactory(Generic[C]):
+    name: str
+    config: type[C]
+    create: Callable[[C, Context], Processor]
+    """Called once per pipeline that names the processor."""
+    signals: frozenset[Signal] = ALL_SIGNALS
+    aliases: tuple[str, ...] = ()
+    stability: Stability = "beta"
+    kind: Literal["processor"] = "processor"
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterFactory(Generic[C]):
+    name: str
+    config: type[C]
+    """A subclass of `delivery.DeliveryConfig` for exporters that want queue, retry and timeout."""
+    create: Callable[[C, Context], Exporter]
+    """Called once per id; the exporter is shared by all pipelines and signals."""
+    signals: frozenset[Signal] = ALL_SIGNALS
+    aliases: tuple[str, ...] = ()
+    stability: Stability = "beta"
+    kind: Literal["exporter"] = "exporter"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionFactory(Generic[C]):
+    name: str
+    config: type[C]
+    create: Callable[[C, Context], Lifecycle]
+    aliases: tuple[str, ...] = ()
+    stability: Stability = "beta"
+    kind: Literal["extension"] = "extension"
+
+
+Factory: TypeAlias = (
+    "ReceiverFactory[Any] | ProcessorFactory[Any] | ExporterFactory[Any] | ExtensionFactory[Any]"
+)

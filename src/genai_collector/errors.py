@@ -1,0 +1,102 @@
+"""How the collector refuses.
+
+    CollectorError
+    ├── ConfigError             the configuration cannot work; carries every fault found
+    └── PipelineError           data could not be taken or delivered
+        ├── Permanent           the same data will be refused every time
+        │   ├── DecodeError     the payload is not what it says it is
+        │   └── TooLarge        one element is over a limit
+        └── Retryable           the same data may be accepted later
+            ├── QueueFull       no room in a destination's queue; nothing was taken
+            ├── Overloaded      memory or in-flight limit reached; nothing was read
+            └── Partial         some went through; `remaining` is what to try again
+
+Permanent or Retryable is decided once, where the error arises: exporters translate what their
+destination answers, decoders raise `DecodeError`, and receivers turn these classes into HTTP and
+gRPC status codes. Nobody else looks at a status code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genai_collector.model import Batch
+
+
+class CollectorError(Exception):
+    """Base of everything the collector raises on purpose."""
+
+
+class ConfigError(CollectorError):
+    """The configuration cannot work. The message holds one line per fault."""
+
+
+class PipelineError(CollectorError):
+    """Data could not be taken or delivered."""
+
+
+class Permanent(PipelineError):
+    """The same data will be refused every time.
+
+    `reason` is the label under which the loss is counted: short, lower_snake_case, few values.
+    `data_fault` says that the data itself is to blame (a 400, a 413, an encoding failure), so that
+    delivery halves the batch to find the poisoned item; it is False for a wrong key or address.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = "permanent", data_fault: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.data_fault = data_fault
+
+
+class DecodeError(Permanent):
+    """The payload is not what it says it is. The message names the place, never the content."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="malformed", data_fault=True)
+
+
+class TooLarge(Permanent):
+    """One element is over a size limit and can never be taken."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="too_large", data_fault=True)
+
+
+class Retryable(PipelineError):
+    """The same data may be accepted later; `retry_after` is in seconds where known."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFull(Retryable):
+    """No room in a destination's queue; nothing was taken."""
+
+
+class Overloaded(Retryable):
+    """A memory or in-flight limit is reached; nothing was read."""
+
+
+class Partial(Retryable):
+    """Some went through: `sent` items did, `dropped` were refused for good (reason -> items),
+    `remaining` may be tried again."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remaining: Batch,
+        sent: int,
+        dropped: Mapping[str, int] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.remaining = remaining
+        self.sent = sent
+        self.dropped = dict(dropped or {})

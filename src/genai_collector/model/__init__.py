@@ -1,0 +1,70 @@
+"""What flows: batches of spans, metrics or log records. Imports nothing of ours."""
+
+from genai_collector.model.batch import (
+    Batch,
+    Codec,
+    Compressed,
+    Items,
+    Signal,
+    count_items,
+    merge,
+)
+from genai_collector.model.log import LogRecord
+from genai_collector.model.metric import (
+    Buckets,
+    Exemplar,
+    ExponentialHistogram,
+    ExponentialHistogramPoint,
+    Gauge,
+    Histogram,
+    HistogramPoint,
+    Metric,
+    MetricData,
+    NumberPoint,
+    Point,
+    Quantile,
+    Sum,
+    Summary,
+    SummaryPoint,
+    Temporality,
+)
+from genai_collector.model.resource import EntityRef, Resource, Scope
+from genai_collector.model.span import Event, Link, Span, SpanKind, StatusCode
+from genai_collector.model.value import Attributes, Value
+
+__all__ = [
+    "Attributes",
+    "Batch",
+    "Buckets",
+    "Codec",
+    "Compressed",
+    "EntityRef",
+    "Event",
+    "Exemplar",
+    "ExponentialHistogram",
+    "ExponentialHistogramPoint",
+    "Gauge",
+    "Histogram",
+    "HistogramPoint",
+    "Items",
+    "Link",
+    "LogRecord",
+    "Metric",
+    "MetricData",
+    "NumberPoint",
+    "Point",
+    "Quantile",
+    "Resource",
+    "Scope",
+    "Signal",
+    "Span",
+    "SpanKind",
+    "StatusCode",
+    "Sum",
+    "Summary",
+    "SummaryPoint",
+    "Temporality",
+    "Value",
+    "count_items",
+    "merge",
+]
