@@ -18,8 +18,8 @@ gRPC status codes. Nobody else looks at a status code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from genai_collector.model import Batch
@@ -29,8 +29,27 @@ class CollectorError(Exception):
     """Base of everything the collector raises on purpose."""
 
 
+class Fault(NamedTuple):
+    """One thing wrong (or doubtful) in the configuration, and where. `line` 0 = no line to show."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    """Dotted, `exporters.otlp_http.endpoint`; empty when it concerns the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
 class ConfigError(CollectorError):
     """The configuration cannot work. The message holds one line per fault."""
+
+    def __init__(self, message: str = "", *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message or "\n".join(map(str, faults)))
+        self.faults = list(faults)
 
 
 class PipelineError(CollectorError):

@@ -32,6 +32,11 @@ class Config(BaseModel):
         validate_default=True, arbitrary_types_allowed=False,
     )  # fmt: skip
 
+    def warnings(self) -> list[str]:
+        """What is allowed and probably not meant (it loses data, it is open to the world).
+        Asked of every Config, nested ones too; shown at the place of that one in the file."""
+        return []
+
 
 def parse_duration(value: object) -> float:
     """Seconds from `1h30m`, `200ms`, `0` or `0s`. Raises ValueError with what is expected."""

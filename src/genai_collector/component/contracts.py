@@ -74,6 +74,8 @@ class Sent:
 
     items: int
     dropped: Mapping[str, int] = field(default_factory=dict)
+    message: str = ""
+    """The destination's own words about it, for the log (OTLP: partial success)."""
 
 
 class Exporter(AbstractAsyncContextManager["Exporter"], Protocol):

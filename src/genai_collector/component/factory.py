@@ -65,6 +65,8 @@ class ProcessorFactory(Generic[C]):
     signals: frozenset[Signal] = ALL_SIGNALS
     aliases: tuple[str, ...] = ()
     stability: Stability = "beta"
+    shared: bool = False
+    """Called once per id instead: what it guards belongs to the process, not to a pipeline."""
     kind: Literal["processor"] = "processor"
 
 

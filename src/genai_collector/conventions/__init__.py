@@ -1,4 +1,4 @@
 """Attribute vocabularies: one file per vocabulary found inside spans. Pure functions.
 
-    read_observation(span) -> Observation
+read_observation(span) -> Observation
 """

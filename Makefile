@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+OPENLIT := .venvs/openlit
+PHOENIX := .venvs/phoenix
+PIP_FLAGS := --quiet --disable-pip-version-check
+PYTHON_FILES := src tests bench examples proto_fixtures
+CONFIG ?= config.example.yaml
+
+help: ## Show the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: $(BIN)/.installed ## Start the collector on config.example.yaml (another one: make run CONFIG=my.yaml)
+	$(BIN)/genai-collector run --config $(CONFIG)
+
+example: $(OPENLIT)/.installed ## Run the example app (OpenLIT + OpenAI client) against the running collector
+	OTEL_EXPORTER_OTLP_ENDPOINT=$${OTEL_EXPORTER_OTLP_ENDPOINT:-http://localhost:4318} $(OPENLIT)/bin/python examples/openlit/app.py
+
+test: $(BIN)/.dev $(OPENLIT)/.installed ## Run the tests
+	$(BIN)/python -m pytest -q
+
+lint: $(BIN)/.dev ## Check format, style and types
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/mypy
+
+check: lint test ## All that must be clean before every push: lint and test
+
+fmt: $(BIN)/.dev ## Format and repair what can be repaired
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
+
+cover: $(BIN)/.dev $(OPENLIT)/.installed ## Run the tests and show what they do not reach
+	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
+
+fuzz: $(BIN)/.dev ## Throw mutated requests at the receiver for FUZZ_SECONDS (default 60)
+	$(BIN)/python -m tests.fuzz.fuzz_otlp
+
+bench: $(BIN)/.dev ## Measure CPU per span, as ratios inside one run
+	$(BIN)/python -m bench
+
+test-backends: $(BIN)/.dev $(PHOENIX)/.installed ## Send through the collector into a real backend (Arize Phoenix)
+	PHOENIX_BIN=$(abspath $(PHOENIX)/bin/phoenix) $(BIN)/python -m pytest -q -m backend tests/backends
+
+clean: ## Remove the environments and what tools left behind
+	rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install $(PIP_FLAGS) -c constraints.txt -e .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.installed
+	$(BIN)/pip install $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(OPENLIT)/.installed: examples/openlit/requirements.txt
+$(PHOENIX)/.installed: tests/backends/phoenix.txt
+.venvs/%/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install $(PIP_FLAGS) -r $<
+	@touch $@
+
+.PHONY: help run example test lint check fmt cover fuzz bench test-backends clean

@@ -1,0 +1,140 @@
+"""Who refers to whom: pipelines to components, `service.extensions` to extensions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from genai_collector.component import ALL_SIGNALS
+from genai_collector.configfile.schema import ComponentId, PipelineConfig, PipelineSpec
+from genai_collector.configfile.tree import Path, fault_at, place_of
+from genai_collector.configfile.typed import COMPONENT_SECTIONS, Declared
+from genai_collector.configfile.wording import suggest
+from genai_collector.errors import Fault
+from genai_collector.model import Signal
+
+_ROLES: Final = ("receivers", "processors", "exporters")
+_REQUIRED: Final = ("receivers", "exporters")
+
+
+def read_pipelines(declared: Declared, faults: list[Fault]) -> dict[str, PipelineSpec]:
+    """The pipelines by id; with faults for references that lead nowhere."""
+    service = declared.service
+    _check_sections(declared, faults)
+    if service is None:
+        return {}
+    pipelines: dict[str, PipelineSpec] = {}
+    for key, pipeline in service.pipelines.items():
+        path: Path = ("service", "pipelines", key)
+        place = place_of(declared.root, path)
+        try:
+            id = ComponentId.parse(key)
+        except ValueError:
+            faults.append(fault_at(place, path, "expected a signal or signal/name"))
+            continue
+        if id.type not in tuple(Signal):
+            faults.append(fault_at(place, path, _unknown_signal(id.type)))
+        elif str(id) in pipelines:
+            faults.append(fault_at(place, path, f"there are two with the id {id}"))
+        else:
+            spec = _read_pipeline(declared, str(id), Signal(id.type), pipeline, path, faults)
+            pipelines[str(id)] = spec
+    return pipelines
+
+
+def read_extensions(declared: Declared, faults: list[Fault]) -> list[str]:
+    """The extensions to start, in order."""
+    if declared.service is None:
+        return []
+    path: Path = ("service", "extensions")
+    return _references(declared, "extensions", declared.service.extensions, path, faults)
+
+
+def _check_sections(declared: Declared, faults: list[Fault]) -> None:
+    root = declared.root
+    for section in _REQUIRED:
+        if not declared.paths[section]:
+            message = "at least one is needed, and none is configured"
+            faults.append(fault_at(place_of(root, (section,)), (section,), message))
+    if declared.service is not None and not declared.service.pipelines:
+        path: Path = ("service", "pipelines")
+        message = "at least one is needed, such as traces: {receivers: [...], exporters: [...]}"
+        faults.append(fault_at(place_of(root, path), path, message))
+
+
+def _unknown_signal(signal: str) -> str:
+    if signal == "profiles":
+        return "profiles are not supported (there are: logs, metrics, traces)"
+    return f"unknown signal {signal!r}{suggest(signal, list(Signal))}"
+
+
+def _read_pipeline(
+    declared: Declared,
+    id: str,
+    signal: Signal,
+    pipeline: PipelineConfig,
+    path: Path,
+    faults: list[Fault],
+) -> PipelineSpec:
+    found: dict[str, list[str]] = {}
+    for section in _ROLES:
+        written: list[str] = getattr(pipeline, section)
+        below = (*path, section)
+        if section in _REQUIRED and not written:
+            place = place_of(declared.root, below)
+            faults.append(fault_at(place, path, f"needs at least one {section.removesuffix('s')}"))
+        found[section] = _references(declared, section, written, below, faults)
+        _check_signal(declared, section, written, signal, below, faults)
+    return PipelineSpec(id, signal, found["receivers"], found["processors"], found["exporters"])
+
+
+def _references(
+    declared: Declared, section: str, written: list[str], path: Path, faults: list[Fault]
+) -> list[str]:
+    found: list[str] = []
+    for at, text in enumerate(written):
+        below = (*path, at)
+        place = place_of(declared.root, below)
+        id = _normalized(text)
+        if id in found:
+            faults.append(fault_at(place, below, f"{id!r} is listed twice"))
+        elif id in declared.paths[section]:
+            found.append(id)
+        elif id not in declared.paths["connectors"]:
+            faults.append(fault_at(place, below, _not_configured(declared, section, id)))
+    return found
+
+
+def _normalized(text: str) -> str:
+    return "/".join(part.strip() for part in text.split("/", 1))
+
+
+def _not_configured(declared: Declared, section: str, id: str) -> str:
+    kind = section.removesuffix("s")
+    for other in COMPONENT_SECTIONS:
+        if other != section and id in declared.paths[other]:
+            article = "an" if other[0] == "e" else "a"
+            return f"{kind} {id!r} is not configured; {id!r} is {article} {other.removesuffix('s')}"
+    hint = suggest(id, declared.paths[section])
+    return f"{kind} {id!r} is not configured{hint}"
+
+
+def _check_signal(
+    declared: Declared,
+    section: str,
+    written: list[str],
+    signal: Signal,
+    path: Path,
+    faults: list[Fault],
+) -> None:
+    for at, text in enumerate(written):
+        component = declared.components[section].get(_normalized(text))
+        if component is None:
+            continue
+        signals = getattr(component.factory, "signals", ALL_SIGNALS)
+        if signal not in signals:
+            below = (*path, at)
+            only = ", ".join(sorted(signals))
+            verb = "give" if section == "receivers" else "take"
+            message = f"{section.removesuffix('s')} {component.id!r} does not {verb} {signal}"
+            place = place_of(declared.root, below)
+            faults.append(fault_at(place, below, f"{message} (only {only})"))

@@ -1,0 +1,305 @@
+"""Reading content where the OpenTelemetry conventions have put it, generation by generation.
+
+See `generations` for the list of places. Each function here fills only what is still unknown, so
+that the order in which they are called is the precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from genai_collector.conventions import semconv as s
+from genai_collector.conventions.coerce import from_json, whole
+from genai_collector.conventions.messages import (
+    to_instructions,
+    to_parts_messages,
+    to_tool_definitions,
+)
+from genai_collector.conventions.observation import Content, Message
+from genai_collector.conventions.vocabulary import Sources
+from genai_collector.model import Attributes, LogRecord, Value
+
+MESSAGE_EVENTS: Final = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+    "gen_ai.choice": "assistant",
+}
+"""Per-message events -> the role they imply."""
+CONTENT_PROMPT: Final = "gen_ai.content.prompt"
+CONTENT_COMPLETION: Final = "gen_ai.content.completion"
+
+_BLOCK_KEYS: Final = frozenset(("type", "text", "toolUse", "toolResult", "functionCall", "image"))
+_DEEPEST: Final = 6
+
+
+# v1.37 and later ------------------------------------------------------------------------------
+def read_today(sources: Sources, content: Content) -> None:
+    """Content attributes, then the operation details event of the span."""
+    fill(content, sources.said)
+    _fill_plain(content, sources.said)
+    if _complete(content) or not sources.span.has_events:
+        return
+    for event in sources.span.events:
+        if event.name == s.EVENT_OPERATION_DETAILS:
+            fill(content, _details(event.attributes))
+            sources.consumed_events.add(event.name)
+
+
+def fill(content: Content, said: dict[str, Value]) -> None:
+    """Messages, instructions and definitions, keyed by the fields of Content, where still unknown.
+
+    What cannot be read as messages (a JSON text cut short, say) is kept as plain input or output.
+    """
+    if content.input_messages is None and (value := said.get("input_messages")) is not None:
+        content.input_messages = to_parts_messages(value)
+        if content.input_messages is None and content.input is None:
+            content.input = value
+    if content.output_messages is None and (value := said.get("output_messages")) is not None:
+        content.output_messages = to_parts_messages(value, default_role="assistant")
+        if content.output_messages is None and content.output is None:
+            content.output = value
+    if content.system_instructions is None:
+        content.system_instructions = to_instructions(said.get("system_instructions"))
+    if content.tool_definitions is None:
+        content.tool_definitions = to_tool_definitions(said.get("tool_definitions"))
+
+
+def _fill_plain(content: Content, said: dict[str, Value]) -> None:
+    for field in ("input", "query"):
+        if content.input is None:
+            content.input = structured(said.get(field))
+    for field in ("output", "documents"):
+        if content.output is None:
+            content.output = structured(said.get(field))
+
+
+def structured(value: Value) -> Value:
+    """What a JSON text of an object or array says; anything else as it is."""
+    if isinstance(value, str):
+        parsed = from_json(value)
+        return value if parsed is None else parsed
+    return value
+
+
+def _details(attributes: Attributes) -> dict[str, Value]:
+    return {
+        "input_messages": attributes.get(s.GEN_AI_INPUT_MESSAGES),
+        "output_messages": attributes.get(s.GEN_AI_OUTPUT_MESSAGES),
+        "system_instructions": attributes.get(s.GEN_AI_SYSTEM_INSTRUCTIONS),
+        "tool_definitions": attributes.get(s.GEN_AI_TOOL_DEFINITIONS),
+    }
+
+
+def _complete(content: Content) -> bool:
+    return content.input_messages is not None and content.output_messages is not None
+
+
+# Older generations ----------------------------------------------------------------------------
+def read_older(sources: Sources, content: Content) -> None:
+    """Indexed attributes, then per-message events, then content events and attributes."""
+    if _complete(content):
+        return
+    _read_indexed(sources, content)
+    span = sources.span
+    if not _complete(content) and span.has_events:
+        events = [(e.name, e.attributes) for e in span.events if e.name in MESSAGE_EVENTS]
+        given, made = messages_of_events(events)
+        _accept(sources, content, given, made, {name for name, _ in events})
+    if not _complete(content) and span.has_events:
+        _read_content_events(sources, content)
+    said = sources.said
+    if content.input_messages is None and said.get("old_input") is not None:
+        content.input_messages = to_parts_messages(said["old_input"])
+        if content.input_messages is None and content.input is None:
+            content.input = said["old_input"]
+    if content.output_messages is None and said.get("old_output") is not None:
+        made = to_parts_messages(said["old_output"], default_role="assistant")
+        content.output_messages = made and sources.finished(made)
+        if made is None and content.output is None:
+            content.output = said["old_output"]
+
+
+def _accept(
+    sources: Sources,
+    content: Content,
+    given: list[Message],
+    made: list[Message],
+    events: Iterable[str],
+) -> None:
+    if content.input_messages is None and given:
+        content.input_messages = given
+        sources.consumed_events.update(name for name in events if name != "gen_ai.choice")
+    if content.output_messages is None and made:
+        content.output_messages = sources.finished(made)
+        sources.consumed_events.update({"gen_ai.choice"}.intersection(events))
+
+
+def _read_indexed(sources: Sources, content: Content) -> None:
+    attributes = sources.span.attributes
+    if content.input_messages is None:
+        given = unflatten(attributes, "gen_ai.prompt.")
+        content.input_messages = _indexed_messages(given, "user")
+    if content.output_messages is None:
+        made = _indexed_messages(unflatten(attributes, "gen_ai.completion."), "assistant")
+        content.output_messages = made and sources.finished(made)
+
+
+def _indexed_messages(items: Sequence[Value], role: str) -> list[Message] | None:
+    if not items:
+        return None
+    return to_parts_messages([_with_blocks(item) for item in items], default_role=role)
+
+
+def unflatten(attributes: Attributes, prefix: str) -> list[Value]:
+    """The list that attributes `{prefix}{i}.a.{j}.b` were flattened from; empty if there are none.
+
+    Where a key is both a value and a prefix of others, the first one stays.
+    """
+    tree: dict[str, Value] = {}
+    for key, value in attributes.items():
+        if not key.startswith(prefix):
+            continue
+        path = key[len(prefix) :].split(".", _DEEPEST)
+        if not _is_index(path[0]) or len(path) == 1:
+            continue
+        node = tree
+        for step in path[:-1]:
+            inner = node.setdefault(step, {})
+            if not isinstance(inner, dict):
+                break
+            node = inner
+        else:
+            node.setdefault(path[-1], value)
+    nested = _listed(tree)
+    return nested if isinstance(nested, list) else []
+
+
+def _is_index(step: str) -> bool:
+    return len(step) <= 6 and step.isascii() and step.isdecimal()
+
+
+def _listed(node: Value) -> Value:
+    if not isinstance(node, dict):
+        return node
+    if node and all(_is_index(step) for step in node):
+        return [_listed(node[step]) for step in sorted(node, key=int)]
+    return {step: _listed(value) for step, value in node.items()}
+
+
+def messages_of_events(
+    events: Iterable[tuple[str, Value]],
+) -> tuple[list[Message], list[Message]]:
+    """Input and output messages from per-message events `(name, body)`, in order.
+
+    The body of a span event is its attributes; some libraries put the whole body as JSON under
+    `gen_ai.event.content`. Choices are ordered by their index. Bodies without content (content
+    capture is off) are messages without parts.
+    """
+    given: list[Message] = []
+    choices: list[tuple[int, Message]] = []
+    for name, body in events:
+        message = _event_message(name, body)
+        if message is None:
+            continue
+        if name == "gen_ai.choice":
+            index = whole(body.get("index")) if isinstance(body, dict) else None
+            choices.append((len(choices) if index is None else index, message))
+        else:
+            given.append(message)
+    choices.sort(key=lambda choice: choice[0])
+    return given, [message for _, message in choices]
+
+
+def _event_message(name: str, body: Value) -> Message | None:
+    role = MESSAGE_EVENTS[name]
+    if isinstance(body, dict):
+        body = {key: value for key, value in body.items() if key != "gen_ai.system"}
+        whole_body = body.get("gen_ai.event.content")
+        if isinstance(whole_body, str):
+            body = from_json(whole_body) or {"content": whole_body}
+    if isinstance(body, str):
+        body = from_json(body) or {"content": body}
+    if not isinstance(body, dict):
+        body = {}
+    for key in ("message", "content"):
+        if key == "message" and isinstance(body.get(key), str):
+            text = body["message"]
+            parsed = structured(text)
+            inner: Value = parsed if isinstance(parsed, dict) else {"content": text}
+            body = {**body, "message": inner}
+    body = _with_blocks(body)
+    if isinstance(body, dict) and isinstance(body.get("message"), dict):
+        body = {**body, "message": _with_blocks(body["message"])}
+    if isinstance(body, dict) and "message" not in body:
+        body = {"role": role, **body}
+    found = to_parts_messages(body, default_role=role)
+    return found[0] if found else None
+
+
+def _with_blocks(body: Value) -> Value:
+    """The same with its `content` parsed, if that is the JSON text of content blocks."""
+    if isinstance(body, dict) and isinstance(body.get("content"), str):
+        blocks = from_json(str(body["content"]))
+        if isinstance(blocks, list) and blocks and all(
+            isinstance(block, dict) and not _BLOCK_KEYS.isdisjoint(block) for block in blocks
+        ):
+            return {**body, "content": blocks}
+    return body
+
+
+def _read_content_events(sources: Sources, content: Content) -> None:
+    given: list[Message] = []
+    made: list[Message] = []
+    readable = True
+    for event in sources.span.events:
+        if event.name == CONTENT_PROMPT:
+            found = to_parts_messages(event.attributes.get("gen_ai.prompt"))
+            readable = readable and found is not None
+            given += found or []
+        elif event.name == CONTENT_COMPLETION:
+            found = to_parts_messages(
+                event.attributes.get("gen_ai.completion"), default_role="assistant"
+            )
+            readable = readable and found is not None
+            made += found or []
+    if readable:
+        if content.input_messages is None and given:
+            content.input_messages = given
+            sources.consumed_events.add(CONTENT_PROMPT)
+        if content.output_messages is None and made:
+            content.output_messages = sources.finished(made)
+            sources.consumed_events.add(CONTENT_COMPLETION)
+
+
+# Log records ------------------------------------------------------------------------------------
+def read_log_content(records: Iterable[LogRecord]) -> Content:
+    """The content that the GenAI events of ONE call carry, in whatever generation they are.
+
+    The caller brings the records of a call together (by span id, or by `gen_ai.response.id` where
+    a producer leaves the ids out).
+    """
+    content = Content()
+    events: list[tuple[str, Value]] = []
+    for record in records:
+        name = event_name(record)
+        if name == s.EVENT_OPERATION_DETAILS:
+            fill(content, _details(record.attributes))
+        elif name in MESSAGE_EVENTS:
+            events.append((name, record.body))
+    given, made = messages_of_events(events)
+    if content.input_messages is None and given:
+        content.input_messages = given
+    if content.output_messages is None and made:
+        content.output_messages = made
+    return content
+
+
+def event_name(record: LogRecord) -> str:
+    """The name of an event, also from the attribute that older SDKs put it in; empty if none."""
+    name: Value = record.event_name
+    for key in ("event.name", "event_name"):
+        name = name or record.attributes.get(key)
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,80 @@
+"""What a vocabulary is: who recognises it, which key says which fact, where its content lies.
+
+A vocabulary is a table of rows, one per attribute key, and two small functions for what no row can
+say. `reading` merges the tables of all vocabularies into one: spans mix vocabularies, so facts are
+merged field by field, and the order of `VOCABULARIES` (then of the rows in each) is the
+precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from genai_collector.conventions.observation import Content, Message, Observation
+from genai_collector.conventions.semconv import message_finish_reason
+from genai_collector.model import Span, Value
+
+Read: TypeAlias = Callable[[Value], Value]
+"""The fact in its canonical type, or None for "not said" and "not readable". Never raises."""
+
+
+class Row(NamedTuple):
+    """`key` says `field`: a field of Observation, or `usage.`, `cost.`, `parameters.`, `content.`
+    with a name. `content.` fields are kept raw and only looked at by `read_content`."""
+
+    key: str
+    field: str
+    read: Read
+    unset: tuple[Value, ...] = ("",)
+    """Values by which this producer says "not set"; they are understood, and say nothing."""
+
+
+class Sources:
+    """What a vocabulary's content function reads from, and where it notes what it has read."""
+
+    __slots__ = ("consumed", "consumed_events", "finish_reasons", "operation", "said", "span")
+
+    def __init__(
+        self,
+        span: Span,
+        said: dict[str, Value],
+        operation: str | None,
+        finish_reasons: list[str] | None,
+        consumed: set[str],
+        consumed_events: set[str],
+    ) -> None:
+        self.span = span
+        self.said = said
+        """The raw values of `content.*` fields, without that prefix."""
+        self.operation = operation
+        self.finish_reasons = finish_reasons
+        self.consumed = consumed
+        self.consumed_events = consumed_events
+
+    def finished(self, messages: list[Message]) -> list[Message]:
+        """Output messages with the reason that the span states for each, where they have none."""
+        for message, reason in zip(messages, self.finish_reasons or (), strict=False):
+            message.setdefault("finish_reason", message_finish_reason(reason))
+        return messages
+
+
+def no_content(_sources: Sources, _content: Content) -> None:
+    """For vocabularies whose content is all in rows that another vocabulary reads."""
+
+
+def no_quirks(_span: Span, _observation: Observation) -> None:
+    """For vocabularies that mean what their rows say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    name: str
+    recognise: Callable[[Span], bool]
+    """Whether this span speaks it. Cheap: it runs for every span, and must not decode events."""
+    rows: tuple[Row, ...] = ()
+    content: Callable[[Sources, Content], None] = no_content
+    """Fills what is still None in the content, and only that."""
+    quirks: Callable[[Span, Observation], None] = no_quirks
+    """Corrects facts that depend on each other, after merging; only if recognised."""

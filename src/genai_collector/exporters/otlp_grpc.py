@@ -1,0 +1,193 @@
+"""otlp_grpc: OTLP over gRPC to any OTLP backend.
+
+    exporters:
+      otlp_grpc:
+        endpoint: backend:4317          # http:// and https:// choose TLS, as tls.insecure does
+        headers: {authorization: "Bearer ${env:TOKEN}"}
+
+A generic call with identity serializers: a batch that nobody changed goes out in the bytes it
+came in.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+import grpc
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+
+from genai_collector import __version__
+from genai_collector.component import Config, Context, Duration, ExporterFactory, Sent
+from genai_collector.delivery import BatchConfig, DeliveryConfig, QueueConfig, SizeWithUnit
+from genai_collector.delivery.grpc_errors import grpc_error
+from genai_collector.exporters._otlp import sent_of_protobuf
+from genai_collector.model import Batch, Signal
+from genai_collector.transport.tls import ClientTLS, channel_credentials
+
+_METHODS: Final = {
+    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
+_COMPRESSIONS: Final = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
+_MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
+
+
+def _grpc_compression(value: object) -> object:
+    if value in ("zstd", "snappy"):
+        raise ValueError(f"gRPC in Python has no {value}: use gzip or none, or otlp_http for zstd")
+    return "none" if value == "" else value
+
+
+class KeepaliveConfig(Config):
+    """Pings that find out whether an idle connection still lives."""
+
+    time: Duration = 10.0
+    """Of silence, before a ping is sent."""
+    timeout: Duration = 10.0
+    """For its answer, before the connection is closed."""
+    permit_without_stream: bool = False
+    """Ping also when no request is open; servers may take offence."""
+
+
+class OtlpGrpcBatchConfig(BatchConfig):
+    max_size: SizeWithUnit = 4 * 1024 * 1024
+    """Bytes at which a request is split. The default is what gRPC servers accept by default."""
+
+
+class OtlpGrpcQueueConfig(QueueConfig):
+    batch: OtlpGrpcBatchConfig | None = OtlpGrpcBatchConfig()
+    """Merging and splitting between queue and request; `null` turns it off."""
+
+
+class OtlpGrpcConfig(DeliveryConfig):
+    """Where to, and how."""
+
+    endpoint: str = Field(min_length=1)
+    """`host:port` or `dns:///host:port` (TLS unless `tls.insecure`), `http://host:port` or
+    `https://host:port`."""
+    sending_queue: OtlpGrpcQueueConfig = OtlpGrpcQueueConfig()
+    """The bounded queue, its workers and their batching; `null` is `enabled: false`."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Sent as metadata with every call; values are never shown."""
+    compression: Annotated[Literal["gzip", "none"], BeforeValidator(_grpc_compression)] = "gzip"
+    """Of requests."""
+    tls: ClientTLS = ClientTLS()
+    """TLS towards the destination; `insecure: true` for plaintext."""
+    keepalive: KeepaliveConfig | None = None
+    """Pings on an idle connection; off by default."""
+    wait_for_ready: bool = False
+    """Let a request wait for the connection instead of failing and being retried."""
+    balancer_name: Literal["round_robin", "pick_first"] = "round_robin"
+    """How requests are spread over the addresses of the endpoint's name."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _has_port(cls, endpoint: str) -> str:
+        _target(endpoint)
+        return endpoint
+
+    @field_validator("headers")
+    @classmethod
+    def _valid_keys(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name in headers:
+            if not name.isascii() or not name or any(c.isspace() or c == ":" for c in name):
+                raise ValueError(f"{name!r} is no name for a header")
+        return headers
+
+
+def _target(endpoint: str) -> tuple[str, bool | None]:
+    """What gRPC dials, and whether the scheme asks for TLS (None: it does not say)."""
+    if "://" not in endpoint:
+        parts = urlsplit(f"//{endpoint}")
+        if not parts.hostname or parts.port is None or parts.path:
+            raise ValueError("expected host:port, http://host:port or https://host:port")
+        return endpoint, None
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https"):
+        return endpoint, None  # gRPC's own schemes: dns, unix, ipv4 ...
+    if not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError("expected http://host:port or https://host:port, without a path")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    secure = parts.scheme == "https"
+    return f"{host}:{parts.port or (443 if secure else 80)}", secure
+
+
+def _options(config: OtlpGrpcConfig) -> list[tuple[str, Any]]:
+    """Channel options. Frame size, lookahead and no bandwidth probing halve the cost of large
+    messages; reconnecting is never put off for long, because our own retry already waits."""
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
+        ("grpc.http2.max_frame_size", 4 * 1024 * 1024),
+        ("grpc.http2.lookahead_bytes", 8 * 1024 * 1024),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.initial_reconnect_backoff_ms", 500),
+        ("grpc.max_reconnect_backoff_ms", 5000),
+        ("grpc.lb_policy_name", config.balancer_name),
+        ("grpc.primary_user_agent", f"genai-collector/{__version__}"),
+        ("grpc.enable_retries", 0),
+    ]
+    if config.keepalive is not None:
+        options += [
+            ("grpc.keepalive_time_ms", int(config.keepalive.time * 1000)),
+            ("grpc.keepalive_timeout_ms", int(config.keepalive.timeout * 1000)),
+            ("grpc.keepalive_permit_without_calls", int(config.keepalive.permit_without_stream)),
+        ]
+    if config.tls.server_name_override:
+        options.append(("grpc.ssl_target_name_override", config.tls.server_name_override))
+    return options
+
+
+class OtlpGrpc:
+    def __init__(self, config: OtlpGrpcConfig, context: Context) -> None:
+        self._config = config
+        self._target, secure = _target(config.endpoint)
+        self._secure = not config.tls.insecure if secure is None else secure
+        self._metadata = [(k.lower(), v.get_secret_value()) for k, v in config.headers.items()]
+        self._channel: grpc.aio.Channel | None = None
+        self._calls: dict[Signal, Any] = {}
+
+    async def __aenter__(self) -> Self:
+        config = self._config
+        options, compression = _options(config), _COMPRESSIONS[config.compression]
+        if self._secure:
+            credentials = channel_credentials(config.tls)
+            channel = grpc.aio.secure_channel(self._target, credentials, options, compression)
+        else:
+            channel = grpc.aio.insecure_channel(self._target, options, compression)
+        self._channel = channel
+        self._calls = {
+            signal: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+            for signal, method in _METHODS.items()
+        }
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def export(self, batch: Batch, /) -> Sent:
+        try:
+            answer: bytes = await self._calls[batch.signal](
+                batch.encoded(),
+                timeout=self._config.timeout or None,
+                metadata=self._metadata,
+                wait_for_ready=self._config.wait_for_ready,
+            )
+        except grpc.aio.AioRpcError as exc:
+            raise grpc_error(
+                exc.code(), exc.details(), exc.trailing_metadata(), self._target
+            ) from exc
+        return sent_of_protobuf(batch.signal, batch.count, answer)
+
+
+FACTORY = ExporterFactory("otlp_grpc", OtlpGrpcConfig, OtlpGrpc, aliases=("otlp",))

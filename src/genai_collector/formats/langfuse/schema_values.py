@@ -1,0 +1,139 @@
+"""How the ingestion schema reads single values (section 1.3): environments, times, usage, costs.
+
+Used twice: by the mapper, which only makes what the server accepts, and by `schema`, which reads
+whole events.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Final
+
+from genai_collector.formats.langfuse.values import JSON, parse_int
+
+_ENVIRONMENT: Final = re.compile(r"[a-z0-9_-]+")
+_LONGEST_ENVIRONMENT: Final = 40
+_DATETIME: Final = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?"
+    r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
+)
+
+
+def normal_environment(value: JSON) -> str:
+    """Lower case, without leading `langfuse`, at most 40 characters; `default` for the rest."""
+    if not isinstance(value, str):
+        return "default"
+    name = value.lower()
+    while name.startswith("langfuse"):
+        name = name[len("langfuse") :]
+        if name.startswith(("-", "_")):
+            name = name[1:]
+    name = name[:_LONGEST_ENVIRONMENT]
+    return name if _ENVIRONMENT.fullmatch(name) else "default"
+
+
+def is_datetime(value: JSON) -> bool:
+    """ISO 8601 with `T` and an offset, any precision; seconds may be missing."""
+    if not isinstance(value, str):
+        return False
+    found = _DATETIME.fullmatch(value)
+    if found is None or not value.isascii():
+        return False
+    try:
+        date(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        return int(found[1]) == 0
+    return True
+
+
+def normal_datetime(value: JSON) -> str | None:
+    """The same instant as the schema wants it, or None for what is no date we can read.
+
+    Times without an offset are UTC, as they are for a server that runs in UTC.
+    """
+    if not isinstance(value, str):
+        return None
+    if is_datetime(value):
+        return value
+    try:
+        instant = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    try:
+        return instant.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    except OverflowError:
+        return None
+
+
+def _is_count(value: JSON) -> bool:
+    if isinstance(value, float):
+        return value >= 0 and value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _bucket(value: JSON) -> int | None:
+    if isinstance(value, str):
+        number = parse_int(value)
+        return number if number is not None and number >= 0 else None
+    return int(value) if _is_count(value) else None  # type: ignore[arg-type]  # a count is a number
+
+
+_OPENAI: Final = tuple(
+    (
+        (f"{first}_tokens", f"{second}_tokens", "total_tokens"),
+        (f"{first}_tokens_details", f"{second}_tokens_details"),
+    )
+    for first, second in (("prompt", "completion"), ("input", "output"))
+)
+
+
+def normal_usage(usage: dict[str, JSON]) -> dict[str, JSON]:
+    """The buckets that are stored: OpenAI's two shapes become exclusive buckets, of any other map
+    the non-negative integers are kept."""
+    for counts, details in _OPENAI:
+        if usage.keys() <= {*counts, *details} and _is_openai(usage, counts, details):
+            return _from_openai(usage, counts, details)
+    kept = {key: _bucket(value) for key, value in usage.items()}
+    return {key: value for key, value in kept.items() if value is not None}
+
+
+def _is_openai(
+    usage: dict[str, JSON], counts: tuple[str, str, str], details: tuple[str, str]
+) -> bool:
+    if not all(_is_count(usage.get(key)) for key in counts):
+        return False
+    for key in details:
+        detail = usage.get(key)
+        if detail is None:
+            continue
+        if not isinstance(detail, dict):
+            return False
+        if not all(value is None or _is_count(value) for value in detail.values()):
+            return False
+    return True
+
+
+def _from_openai(
+    usage: dict[str, JSON], counts: tuple[str, str, str], details: tuple[str, str]
+) -> dict[str, JSON]:
+    result: dict[str, JSON] = {"total": _bucket(usage[counts[2]])}
+    for side, count, key in zip(("input", "output"), counts, details, strict=False):
+        rest = _bucket(usage[count]) or 0
+        for name, value in (usage.get(key) or {}).items():  # type: ignore[union-attr]
+            number = _bucket(value)
+            if number is not None:
+                result[f"{side}_{name}"] = number
+                rest = max(rest - number, 0)
+        result[side] = rest
+    return result
+
+
+def normal_costs(costs: dict[str, JSON]) -> dict[str, JSON]:
+    """Only numbers that are not negative."""
+    return {
+        key: value
+        for key, value in costs.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    }

@@ -1,0 +1,230 @@
+"""The Noveum log record as tables: which member is which span attribute, in both spellings.
+
+Sources: the gateway's serialiser (releases 1.0.1 and 2.0.1, snake_case) and the sample in its
+documentation (camelCase `threadId`, `projectId`, `projectName`; no released gateway wrote it).
+A row is read for both directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from genai_collector.model import Value
+
+Record: TypeAlias = "dict[str, Value]"
+Spelling: TypeAlias = Literal["gateway", "seed"]
+Path: TypeAlias = "tuple[str, ...]"
+
+LOG_NAME: Final = "ai_gateway_request_log"
+OTHER_SPAN_NAME: Final = "otel_span"
+METRIC_NAME: Final = "otel_metric"
+OTEL_LOG_NAME: Final = "otel_log"
+
+# What a span says about the record that it was.
+SPELLING: Final = "noveum.spelling"
+RESIDUAL: Final = "noveum.residual"
+RESIDUAL_SPELLING: Final = "noveum.residual.spelling"
+RECORD_NAME: Final = "noveum.log.name"
+RECORD_ID: Final = "noveum.log.id"
+REQUEST: Final = "noveum.request"
+RESPONSE: Final = "noveum.response"
+TOTAL_TOKENS: Final = "noveum.usage.total_tokens"
+SCOPE_NAME: Final = "noveum.ai_gateway"
+
+_INT64: Final = 2**63
+
+
+def is_text(value: Value) -> bool:
+    """Whether it is a string that protobuf can hold (no lone surrogates)."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_int64(value: Value) -> bool:
+    """Whether it is an integer that OTLP can hold."""
+    return type(value) is int and -_INT64 <= value < _INT64
+
+
+def is_number(value: Value) -> bool:
+    """Whether it is a finite number that OTLP can hold."""
+    return (isinstance(value, float) and math.isfinite(value)) or is_int64(value)
+
+
+def is_otlp_value(value: Value) -> bool:
+    """Whether an attribute can hold it as it is, however nested."""
+    if isinstance(value, dict):
+        return all(is_text(key) and is_otlp_value(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(is_otlp_value, value))
+    return value is None or isinstance(value, bool | float) or is_text(value) or is_int64(value)
+
+
+class _Absent:
+    """The default of a member that is left out."""
+
+
+ABSENT: Final = _Absent()
+
+
+class Row(NamedTuple):
+    path: Path
+    """Where in `attributes`, in the gateway's spelling."""
+    attribute: str
+    holds: Callable[[Value], bool] = is_text
+    """Which values the attribute can carry; others stay in the residual."""
+    gateway_default: Value | _Absent = ABSENT
+    """What the gateway writes when there is nothing to say; the sample leaves it out."""
+    seed_path: Path | None = None
+
+    def path_in(self, spelling: Spelling) -> Path:
+        return self.path if spelling == "gateway" else self.seed_path or self.path
+
+
+PROVIDER: Final = Row(("provider",), "gen_ai.provider.name")
+MODEL: Final = Row(("model",), "gen_ai.response.model", is_text, "")
+INPUT_TOKENS: Final = Row(
+    ("metadata", "tokens", "input"), "gen_ai.usage.input_tokens", is_int64, None
+)
+OUTPUT_TOKENS: Final = Row(
+    ("metadata", "tokens", "output"), "gen_ai.usage.output_tokens", is_int64, None
+)
+
+# Members that neither the OpenTelemetry conventions nor Observation know, or that are one attribute.
+# They are also read from OTLP-born spans: there the producer may set them by these names.
+PLAIN_ROWS: Final = (
+    Row(("org_id",), "noveum.org.id", is_text, None),
+    Row(("project_id",), "noveum.project.id", is_text, None),
+    Row(("experiment_id",), "noveum.experiment.id", is_text, None),
+    Row(("metadata", "project_name"), "noveum.project.name", is_text, None,
+        ("metadata", "projectName")),
+    Row(("metadata", "method"), "http.request.method"),
+    Row(("metadata", "path"), "url.path"),
+    Row(("metadata", "status_code"), "http.response.status_code", is_int64),
+    Row(("metadata", "request_size"), "http.request.body.size", is_int64),
+    Row(("metadata", "response_size"), "http.response.body.size", is_int64),
+    Row(("metadata", "provider_request_id"), "noveum.provider_request_id", is_text, None),
+    Row(("metadata", "provider_latency"), "noveum.provider_latency_ms", is_int64),
+    Row(("metadata", "ttfb"), "noveum.ttfb_ms", is_int64),
+    Row(("metadata", "cost"), "noveum.cost.total_usd", is_number, None),
+)  # fmt: skip
+
+# Members that an Observation knows under several names.
+IDENTITY_ROWS: Final = (
+    Row(("id",), RECORD_ID),
+    Row(("thread_id",), "gen_ai.conversation.id", is_text, ABSENT, ("threadId",)),
+    Row(("user_id",), "user.id", is_text, None),
+)
+
+RECORD_ROWS: Final = (
+    *IDENTITY_ROWS,
+    PROVIDER,
+    MODEL,
+    *PLAIN_ROWS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+)
+
+# What the gateway writes in every record, whatever happened; it never fills these.
+GATEWAY_CONSTANTS: Final[dict[str, Value]] = {
+    "error_count": 0,
+    "error_type": None,
+    "provider_error_count": 0,
+    "provider_error_type": None,
+    "provider_status_code": 0,
+}
+
+# The gateway's provider names to the convention's; the first of several is the way back.
+_TO_SEMCONV: Final = {
+    "bedrock": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "azure-openai": "azure.ai.openai",
+    "mistral": "mistral_ai",
+    "google": "gcp.gemini",
+    "gemini": "gcp.gemini",
+    "xai": "x_ai",
+    "grok": "x_ai",
+}
+_TO_NOVEUM: Final = {
+    **{ours: theirs for theirs, ours in reversed(_TO_SEMCONV.items())},
+    "azure.ai.inference": "azure",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+}
+
+
+def provider_to_semconv(provider: str) -> str:
+    """`gen_ai.provider.name` for the gateway's `provider`, which comes in any case."""
+    lower = provider.lower()
+    return _TO_SEMCONV.get(lower, lower)
+
+
+def provider_to_noveum(provider: str) -> str:
+    """The gateway's name for a `gen_ai.provider.name`."""
+    return _TO_NOVEUM.get(provider, provider)
+
+
+# Request body members to `gen_ai.request.*`, for both directions; the first name that maps to an
+# attribute is the one written.
+REQUEST_PARAMETERS: Final = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "seed": "seed",
+    "stop": "stop_sequences",
+    "n": "choice.count",
+    "stream": "stream",
+}
+PARAMETER_TO_REQUEST: Final = {ours: name for name, ours in reversed(REQUEST_PARAMETERS.items())}
+
+OPERATION_PATHS: Final = {
+    "chat": "/v1/chat/completions",
+    "text_completion": "/v1/completions",
+    "embeddings": "/v1/embeddings",
+}
+
+
+def operation_of_path(path: Value) -> str:
+    """`gen_ai.operation.name` of a gateway path."""
+    if isinstance(path, str):
+        if path.endswith("/embeddings"):
+            return "embeddings"
+        if path.endswith("/completions") and not path.endswith("/chat/completions"):
+            return "text_completion"
+    return "chat"
+
+
+def get_path(node: Value, path: Path) -> Value | _Absent:
+    """The member at a path, or ABSENT."""
+    for key in path:
+        if not isinstance(node, dict) or key not in node:
+            return ABSENT
+        node = node[key]
+    return node
+
+
+def set_path(node: Record, path: Path, value: Value) -> None:
+    """Set a member, making the objects on the way; the objects must be the caller's own."""
+    for key in path[:-1]:
+        child = node.setdefault(key, {})
+        assert isinstance(child, dict)
+        node = child
+    node[path[-1]] = value
+
+
+def spelling_of(record: Record) -> Spelling:
+    """Which spelling a record came in; the sample's, which has no fixed members, when in doubt."""
+    if get_path(record, ("attributes", "thread_id")) is not ABSENT:
+        return "gateway"
+    project = get_path(record, ("attributes", "metadata", "project_id"))
+    return "seed" if project is ABSENT else "gateway"

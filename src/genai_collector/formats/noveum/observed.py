@@ -1,0 +1,283 @@
+"""A record from any span, by its neutral reading (`Observation`).
+
+What the producer said wins: a member that a span names in the gateway's or in HTTP's vocabulary is
+taken as it is, and only what is missing is derived. Content that has no form in OpenAI's shape
+(reasoning, files) stays in `attributes.otel`, where the whole span is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from genai_collector.conventions import read_observation
+from genai_collector.conventions.messages import (
+    parts_of,
+    to_openai_choices,
+    to_openai_messages,
+    to_openai_tools,
+)
+from genai_collector.conventions.observation import Content, Observation
+from genai_collector.formats.noveum import fields
+from genai_collector.formats.noveum.clock import render_timestamp
+from genai_collector.formats.noveum.fields import Record, Spelling, is_int64
+from genai_collector.formats.noveum.json_text import canonical, dumps
+from genai_collector.formats.noveum.otel_block import BlockWriter
+from genai_collector.formats.noveum.tagged import readable
+from genai_collector.model import Attributes, Resource, Span, StatusCode, Value
+
+LLM_KINDS: Final = frozenset({"generation", "embedding"})
+_RESOURCE_KEYS: Final = ("service.name", "service.version", "deployment.environment")
+_LATEST_STATUS: Final = 599
+
+
+def is_llm_call(observation: Observation) -> bool:
+    """Whether a gateway would have logged it: a call of a model."""
+    return observation.kind in LLM_KINDS
+
+
+class ObservedWriter:
+    """Writes records from OTLP-born spans."""
+
+    __slots__ = ("_resources", "blocks", "spelling")
+
+    def __init__(self, spelling: Spelling) -> None:
+        self.spelling: Spelling = spelling
+        self.blocks = BlockWriter()
+        self._resources: dict[int, tuple[Resource, Record]] = {}
+
+    def record(self, span: Span, observation: Observation | None = None) -> Record:
+        """The record of one span, with the whole span in `attributes.otel`."""
+        seen = read_observation(span) if observation is None else observation
+        block = self.blocks.block(span)
+        attributes = self._identity(span, seen, block)
+        metadata = self._metadata(span, seen)
+        name = fields.OTHER_SPAN_NAME
+        if is_llm_call(seen):
+            name = fields.LOG_NAME
+            content = seen.read_content()
+            self._call(attributes, metadata, seen, content)
+            attributes["response"] = response_body(span, seen, content)
+        self._plain_rows(attributes, metadata, span.attributes)
+        attributes["metadata"] = metadata
+        attributes["otel"] = block
+        return self.envelope(span.resource, span.end_ns or span.start_ns, name, attributes)
+
+    def envelope(self, resource: Resource, time_ns: int, name: str, attributes: Record) -> Record:
+        """The outside of every record."""
+        return {
+            "timestamp": render_timestamp(time_ns, zulu=self.spelling == "seed"),
+            "resource": self._resource(resource),
+            "name": name,
+            "attributes": attributes,
+        }
+
+    def _resource(self, resource: Resource) -> Record:
+        known = self._resources.get(id(resource))
+        if known is None:
+            known = self._resources[id(resource)] = (resource, resource_view(resource))
+        return known[1]
+
+    def _identity(self, span: Span, seen: Observation, block: Record) -> Record:
+        said = span.attributes.get(fields.RECORD_ID)
+        if isinstance(said, str):
+            record_id = said
+        elif span.span_id:
+            record_id = "msg_" + span.span_id.hex()
+        else:
+            record_id = "msg_" + hashlib.sha256(canonical(block)).hexdigest()[:16]
+        attributes: Record = {"id": record_id}
+        if seen.conversation_id is not None or self.spelling == "gateway":
+            attributes[self._name("thread_id", "threadId")] = seen.conversation_id
+        if seen.user_id is not None or self.spelling == "gateway":
+            attributes["user_id"] = seen.user_id
+        return attributes
+
+    def _name(self, gateway: str, seed: str) -> str:
+        return gateway if self.spelling == "gateway" else seed
+
+    def _metadata(self, span: Span, seen: Observation) -> Record:
+        failed = span.status_code == StatusCode.ERROR
+        metadata: Record = {
+            "latency": max(0, span.end_ns - span.start_ns) // 1_000_000,
+            "status": "error" if failed else "success",
+        }
+        if self.spelling == "gateway":
+            metadata.update(fields.GATEWAY_CONSTANTS)
+            if failed:
+                metadata["error_count"] = 1
+                metadata["error_type"] = seen.error_type
+        code = _status_code(span.attributes, seen)
+        if code is not None:
+            metadata["status_code"] = code
+        return metadata
+
+    def _call(
+        self, attributes: Record, metadata: Record, seen: Observation, content: Content
+    ) -> None:
+        usage, cost = seen.usage, seen.cost.total
+        if seen.provider is not None:
+            attributes["provider"] = fields.provider_to_noveum(seen.provider)
+        attributes["model"] = seen.model or ""
+        attributes["request"] = request_body(seen, content)
+        total = _total_tokens(seen)
+        metadata["tokens"] = {"input": usage.input, "output": usage.output, "total": total}
+        if cost is not None and fields.is_number(cost):
+            metadata["cost"] = cost
+        if self.spelling == "gateway" and seen.operation in fields.OPERATION_PATHS:
+            # The path is the only place where a record says which operation it was.
+            metadata["path"] = fields.OPERATION_PATHS[seen.operation]
+            metadata["method"] = "POST"
+        first = seen.time_to_first_chunk_s
+        if first is not None and 0 <= first < 1e9:
+            metadata["ttfb"] = int(first * 1000)
+
+    def _plain_rows(self, attributes: Record, metadata: Record, said: Attributes) -> None:
+        gateway = self.spelling == "gateway"
+        for row in fields.PLAIN_ROWS:
+            path = row.path if gateway else row.seed_path or row.path
+            target = attributes if len(path) == 1 else metadata
+            value = said.get(row.attribute)
+            if value is not None and row.holds(value):
+                target[path[-1]] = value
+            elif gateway and row.gateway_default is None:
+                target.setdefault(path[-1], None)
+        project = attributes.get("project_id")
+        if gateway or project is not None:
+            metadata[self._name("project_id", "projectId")] = project
+
+
+def resource_view(resource: Resource) -> Record:
+    """The three members that the gateway writes; the whole resource is in `attributes.otel`."""
+    said = resource.attributes
+    view: Record = {key: said[key] for key in _RESOURCE_KEYS if isinstance(said.get(key), str)}
+    environment = said.get("deployment.environment.name")
+    if isinstance(environment, str):
+        view.setdefault("deployment.environment", environment)
+    return view
+
+
+def _status_code(said: Attributes, seen: Observation) -> int | None:
+    """The HTTP status: said, or the error's type when that is a status (`error.type` may be)."""
+    for key in ("http.response.status_code", "http.status_code"):
+        value = said.get(key)
+        if type(value) is int and is_int64(value):
+            return value
+    text = seen.error_type or ""
+    if len(text) == 3 and text.isascii() and text.isdigit() and 400 <= int(text) <= _LATEST_STATUS:
+        return int(text)
+    return None
+
+
+def _total_tokens(seen: Observation) -> int | None:
+    usage = seen.usage
+    if usage.total is not None:
+        return usage.total
+    if usage.input is None or (usage.output is None and seen.kind != "embedding"):
+        return None
+    return usage.input + (usage.output or 0)
+
+
+def request_body(seen: Observation, content: Content) -> Record:
+    """The call as OpenAI's request body would have said it."""
+    body: Record = {}
+    if seen.request_model is not None:
+        body["model"] = seen.request_model
+    if seen.kind == "embedding":
+        _put(body, "input", _embedding_input(content))
+    elif content.input_messages is not None or content.system_instructions:
+        body["messages"] = _request_messages(content)
+    else:
+        _put(body, "input", content.input)
+    for key, value in seen.parameters.items():
+        if value is not None:
+            _put(body, fields.PARAMETER_TO_REQUEST.get(key, key), value)
+    _put(body, "tools", to_openai_tools(content.tool_definitions))
+    return body
+
+
+def _put(body: Record, key: str, value: Value) -> None:
+    if value is not None:
+        body.setdefault(key, readable(value))
+
+
+def _request_messages(content: Content) -> Value:
+    messages = content.input_messages or []
+    instructions = content.system_instructions
+    if instructions and not any(m.get("role") in {"system", "developer"} for m in messages):
+        messages = [{"role": "system", "parts": list(instructions)}, *messages]
+    return readable(list(to_openai_messages(messages)))
+
+
+def _embedding_input(content: Content) -> Value:
+    if content.input_messages is None:
+        return content.input
+    texts: list[Value] = [
+        part.get("content")
+        for message in content.input_messages
+        for part in parts_of(message)
+        if part.get("type") == "text"
+    ]
+    return texts[0] if len(texts) == 1 else texts
+
+
+def response_body(span: Span, seen: Observation, content: Content) -> Record:
+    """The answer as OpenAI's response body would have said it."""
+    body: Record = {}
+    if seen.response_id is not None:
+        body["id"] = seen.response_id
+    if seen.response_model is not None:
+        body["model"] = seen.response_model
+    if choices := _choices(seen, content):
+        body["choices"] = choices
+    elif content.output is not None:
+        body["output"] = readable(content.output)
+    if usage := _usage(seen):
+        body["usage"] = usage
+    for name in ("system_fingerprint", "service_tier"):
+        said = span.attributes.get("openai.response." + name)
+        if isinstance(said, str):
+            body[name] = said
+    if span.status_code == StatusCode.ERROR:
+        body["error"] = _error_text(span, seen)
+    return body
+
+
+def _choices(seen: Observation, content: Content) -> list[Value]:
+    reasons = seen.finish_reasons or []
+    if content.output_messages is None:
+        silent: Record = {"role": "assistant", "content": None}
+        return [
+            {"index": at, "message": dict(silent), "finish_reason": reason}
+            for at, reason in enumerate(reasons)
+        ]
+    choices = to_openai_choices(content.output_messages)
+    for choice, reason in zip(choices, reasons, strict=False):
+        if choice["finish_reason"] is None:
+            choice["finish_reason"] = reason
+    return [readable(choice) for choice in choices]
+
+
+def _usage(seen: Observation) -> Record:
+    said = seen.usage
+    usage: Record = {}
+    for name, count in (
+        ("prompt_tokens", said.input),
+        ("completion_tokens", said.output),
+        ("total_tokens", _total_tokens(seen)),
+        ("cache_creation_input_tokens", said.cache_creation or None),
+    ):
+        if count is not None:
+            usage[name] = count
+    if said.cache_read is not None:
+        usage["prompt_tokens_details"] = {"cached_tokens": said.cache_read}
+    if said.reasoning is not None:
+        usage["completion_tokens_details"] = {"reasoning_tokens": said.reasoning}
+    return usage
+
+
+def _error_text(span: Span, seen: Observation) -> str:
+    # A JSON string, because the gateway's sanitiser writes errors that way.
+    message = seen.status_message or span.status_message
+    error: Record = {"message": message, "type": seen.error_type}
+    return dumps({key: said for key, said in error.items() if said}).decode("utf-8")

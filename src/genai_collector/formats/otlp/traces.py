@@ -1,0 +1,165 @@
+"""Spans, protobuf in both directions. Events and links stay encoded until someone asks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from genai_collector.formats.otlp import wire
+from genai_collector.formats.otlp.envelope import read_items, write_request
+from genai_collector.formats.otlp.messages import (
+    SpanMessage,
+    parse_event,
+    parse_link,
+    parse_status,
+    parse_traces,
+)
+from genai_collector.formats.otlp.values import AttributesField, read_attributes
+from genai_collector.model import Event, Link, Resource, Scope, Span
+
+# --- decode ---------------------------------------------------------------------------------
+
+
+def decode_spans(data: bytes) -> list[Span]:
+    return read_items(parse_traces(data), _read_span)
+
+
+def _read_span(message: SpanMessage, resource: Resource, scope: Scope) -> Span:
+    code, description = 0, ""
+    if status := b"".join(message.status):
+        parsed = parse_status(status)
+        code, description = parsed.code, parsed.message
+    span = Span(
+        trace_id=message.trace_id,
+        span_id=message.span_id,
+        parent_span_id=message.parent_span_id,
+        trace_state=message.trace_state,
+        flags=message.flags,
+        name=message.name,
+        kind=message.kind,
+        start_ns=message.start_time_unix_nano,
+        end_ns=message.end_time_unix_nano,
+        attributes=read_attributes(message.attributes),
+        status_code=code,
+        status_message=description,
+        dropped_attributes_count=message.dropped_attributes_count,
+        dropped_events_count=message.dropped_events_count,
+        dropped_links_count=message.dropped_links_count,
+        resource=resource,
+        scope=scope,
+    )
+    span.set_encoded(list(message.events), decode_event, list(message.links), decode_link)
+    return span
+
+
+def decode_event(encoded: bytes) -> Event:
+    message = parse_event(encoded)
+    return Event(
+        message.name,
+        message.time_unix_nano,
+        read_attributes(message.attributes),
+        message.dropped_attributes_count,
+    )
+
+
+def decode_link(encoded: bytes) -> Link:
+    message = parse_link(encoded)
+    return Link(
+        message.trace_id,
+        message.span_id,
+        message.trace_state,
+        read_attributes(message.attributes),
+        message.dropped_attributes_count,
+        message.flags,
+    )
+
+
+# --- encode ---------------------------------------------------------------------------------
+
+_TRACE_ID: Final = wire.BytesField("span.trace_id", 1)
+_SPAN_ID: Final = wire.BytesField("span.span_id", 2)
+_TRACE_STATE: Final = wire.StringField("span.trace_state", 3)
+_PARENT_SPAN_ID: Final = wire.BytesField("span.parent_span_id", 4)
+_NAME: Final = wire.StringField("span.name", 5)
+_KIND: Final = wire.enum_field("span.kind", 6)
+_START: Final = wire.Fixed64Field("span.start_ns", 7)
+_END: Final = wire.Fixed64Field("span.end_ns", 8)
+_ATTRIBUTES: Final = AttributesField(9)
+_DROPPED_ATTRIBUTES: Final = wire.uint32_field("span.dropped_attributes_count", 10)
+_EVENTS: Final = wire.BytesField("span.events", 11)
+_DROPPED_EVENTS: Final = wire.uint32_field("span.dropped_events_count", 12)
+_LINKS: Final = wire.BytesField("span.links", 13)
+_DROPPED_LINKS: Final = wire.uint32_field("span.dropped_links_count", 14)
+_STATUS: Final = wire.BytesField("span.status", 15)
+_FLAGS: Final = wire.Fixed32Field("span.flags", 16)
+
+_STATUS_MESSAGE: Final = wire.StringField("status.message", 2)
+_STATUS_CODE: Final = wire.enum_field("status.code", 3)
+
+_EVENT_TIME: Final = wire.Fixed64Field("event.time_ns", 1)
+_EVENT_NAME: Final = wire.StringField("event.name", 2)
+_EVENT_ATTRIBUTES: Final = AttributesField(3)
+_EVENT_DROPPED: Final = wire.uint32_field("event.dropped_attributes_count", 4)
+
+_LINK_TRACE_ID: Final = wire.BytesField("link.trace_id", 1)
+_LINK_SPAN_ID: Final = wire.BytesField("link.span_id", 2)
+_LINK_TRACE_STATE: Final = wire.StringField("link.trace_state", 3)
+_LINK_ATTRIBUTES: Final = AttributesField(4)
+_LINK_DROPPED: Final = wire.uint32_field("link.dropped_attributes_count", 5)
+_LINK_FLAGS: Final = wire.Fixed32Field("link.flags", 6)
+
+
+def encode_spans(spans: list[Span]) -> bytes:
+    return write_request(spans, _write_span)
+
+
+def _write_span(span: Span) -> bytes:
+    events, links = span.encoded_events, span.encoded_links
+    if events is None:
+        events = [_write_event(event) for event in span.events]
+    if links is None:
+        links = [_write_link(link) for link in span.links]
+    status = _STATUS_MESSAGE.write(span.status_message) + _STATUS_CODE.write(span.status_code)
+    return b"".join(
+        [
+            _TRACE_ID.write(span.trace_id),
+            _SPAN_ID.write(span.span_id),
+            _TRACE_STATE.write(span.trace_state),
+            _PARENT_SPAN_ID.write(span.parent_span_id),
+            _NAME.write(span.name),
+            _KIND.write(span.kind),
+            _START.write(span.start_ns),
+            _END.write(span.end_ns),
+            _ATTRIBUTES.write(span.attributes),
+            _DROPPED_ATTRIBUTES.write(span.dropped_attributes_count),
+            *[_EVENTS.write_present(event) for event in events],
+            _DROPPED_EVENTS.write(span.dropped_events_count),
+            *[_LINKS.write_present(link) for link in links],
+            _DROPPED_LINKS.write(span.dropped_links_count),
+            _STATUS.write(status),
+            _FLAGS.write(span.flags),
+        ]
+    )
+
+
+def _write_event(event: Event) -> bytes:
+    return b"".join(
+        [
+            _EVENT_TIME.write(event.time_ns),
+            _EVENT_NAME.write(event.name),
+            _EVENT_ATTRIBUTES.write(event.attributes),
+            _EVENT_DROPPED.write(event.dropped_attributes_count),
+        ]
+    )
+
+
+def _write_link(link: Link) -> bytes:
+    return b"".join(
+        [
+            _LINK_TRACE_ID.write(link.trace_id),
+            _LINK_SPAN_ID.write(link.span_id),
+            _LINK_TRACE_STATE.write(link.trace_state),
+            _LINK_ATTRIBUTES.write(link.attributes),
+            _LINK_DROPPED.write(link.dropped_attributes_count),
+            _LINK_FLAGS.write(link.flags),
+        ]
+    )
