@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from genai_collector.configfile.reader import parse
 from genai_collector.configfile.sources import read_text
@@ -31,6 +31,7 @@ from genai_collector.configfile.tree import (
     Scalar,
     fault_at,
     is_null,
+    moved_to,
 )
 from genai_collector.errors import Fault
 
@@ -48,11 +49,6 @@ class _Unresolved(Exception):
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
         self.offset = offset
-
-
-class _Found(NamedTuple):
-    text: str
-    file: bool = False
 
 
 def expand(root: MapNode, environ: Mapping[str, str], faults: list[Fault]) -> MapNode:
@@ -96,12 +92,11 @@ class _Expander:
         origin = value if "${" in value else None
         return Scalar(text, node.place, text=text, origin=origin)
 
-    def _whole(self, node: Scalar, value: str, found: _Found, path: Path, depth: int) -> Node:
-        text = found.text.removesuffix("\n").removesuffix("\r") if found.file else found.text
+    def _whole(self, node: Scalar, value: str, text: str, path: Path, depth: int) -> Node:
         parsed, problems = parse(text, node.place.file)
         if problems or parsed is None or _is_text(parsed, text):
             return Scalar(text, node.place, text=text, origin=value)
-        moved = _move(parsed, node.place, value)
+        moved = moved_to(parsed, node.place, origin=value)
         if isinstance(moved, Scalar):
             return replace(moved, text=text)
         if depth >= _MAX_DEPTH:
@@ -122,14 +117,14 @@ class _Expander:
                 if close < 0:
                     raise _Unresolved("'${' is never closed (a literal $ is $$)", offset + dollar)
                 inner = value[dollar + 2 : close]
-                parts.append(self._resolve(inner, offset + dollar + 2, depth).text)
+                parts.append(self._resolve(inner, offset + dollar + 2, depth))
                 at = close + 1
             else:
                 parts.append("$")
                 at = dollar + 1
         return "".join([*parts, value[at:]])
 
-    def _resolve(self, expression: str, offset: int, depth: int) -> _Found:
+    def _resolve(self, expression: str, offset: int, depth: int) -> str:
         """What `${expression}` stands for. `offset` is the expression's place in the value."""
         self._count += 1
         if depth >= _MAX_DEPTH or self._count > _MAX_EXPANSIONS:
@@ -140,27 +135,29 @@ class _Expander:
         kind, rest = (scheme[1], name[scheme.end() :]) if scheme else ("env", name)
         found, problem = self._look_up(kind, rest, offset - 2)
         if found is None and dash:
-            found = _Found(self._text(default, offset + len(head) + 2, depth + 1))
+            found = self._text(default, offset + len(head) + 2, depth + 1)
         if found is None:
             raise _Unresolved(problem, offset - 2)
-        self._characters += len(found.text)
+        self._characters += len(found)
         if self._characters > _MAX_CHARACTERS:
             raise _Unresolved("expands to too much text", offset - 2)
         return found
 
-    def _look_up(self, kind: str, rest: str, offset: int) -> tuple[_Found | None, str]:
+    def _look_up(self, kind: str, rest: str, offset: int) -> tuple[str | None, str]:
         if kind == "env":
             if not _NAME.fullmatch(rest):
                 raise _Unresolved(f"{rest!r} cannot be an environment variable's name", offset)
             if rest in self._environ:
-                return _Found(self._environ[rest]), ""
+                return self._environ[rest], ""
             message = f"environment variable {rest} is not set (a default: ${{env:{rest}:-...}})"
             return None, message
         if kind == "file":
             text, problem = read_text(rest)
-            return (None if text is None else _Found(text, file=True)), f"file {rest!r} {problem}"
+            if text is not None:
+                text = text.removesuffix("\n").removesuffix("\r")
+            return text, f"file {rest!r} {problem}"
         if kind == "yaml":
-            return _Found(rest), ""
+            return rest, ""
         raise _Unresolved(f"unknown kind {kind!r} in ${{...}} (env, file or yaml)", offset)
 
 
@@ -198,19 +195,6 @@ def _is_text(parsed: Node, text: str) -> bool:
         return text.strip() not in _NULLS
     quoted = text.lstrip()[:1] in ("'", '"')
     return isinstance(parsed, Scalar) and isinstance(parsed.value, str) and not quoted
-
-
-def _move(node: Node, place: Place, origin: str) -> Node:
-    """The tree as if it stood where its expression does."""
-    if isinstance(node, MapNode):
-        entries = {
-            key: Entry(place, _move(entry.node, place, origin))
-            for key, entry in node.entries.items()
-        }
-        return MapNode(place, entries, origin=origin)
-    if isinstance(node, ListNode):
-        return ListNode([_move(item, place, origin) for item in node.items], place, origin=origin)
-    return Scalar(node.value, place, origin=origin)
 
 
 def _at(node: Scalar, offset: int) -> Place:

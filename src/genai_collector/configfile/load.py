@@ -23,7 +23,7 @@ from genai_collector.configfile.schema import (
 )
 from genai_collector.configfile.sources import read_set, read_source
 from genai_collector.configfile.traps import find_conflicts, find_warnings, in_order
-from genai_collector.configfile.tree import Entry, MapNode, Node
+from genai_collector.configfile.tree import Entry, MapNode
 from genai_collector.configfile.typed import Declared, read_declared
 from genai_collector.configfile.types import redact
 from genai_collector.errors import ConfigError, Fault
@@ -89,7 +89,6 @@ def _assemble(
     declared: Declared, pipelines: dict[str, PipelineSpec], extensions: list[str]
 ) -> CollectorConfig:
     service = declared.service
-    assert service is not None
     return CollectorConfig(
         receivers=declared.components["receivers"],
         processors=declared.components["processors"],
@@ -112,12 +111,8 @@ def _section(declared: Declared, name: str, entry: Entry) -> Any:
         return redact(entry.node, ServiceConfig)
     if not isinstance(entry.node, MapNode):
         return redact(entry.node)
-    models = {path[1]: id for id, path in declared.paths[name].items()}
-    return {
-        key: _component(declared, name, models[key], below.node)
-        for key, below in entry.node.entries.items()
+    models = {
+        declared.paths[name][one.id][1]: one.factory.config
+        for one in declared.components[name].values()
     }
-
-
-def _component(declared: Declared, section: str, id: str, node: Node) -> Any:
-    return redact(node, declared.components[section][id].factory.config)
+    return {key: redact(below.node, models[key]) for key, below in entry.node.entries.items()}

@@ -6,7 +6,7 @@ from typing import Final
 
 from genai_collector.component import ALL_SIGNALS
 from genai_collector.configfile.schema import ComponentId, PipelineConfig, PipelineSpec
-from genai_collector.configfile.tree import Path, fault_at, place_of
+from genai_collector.configfile.tree import MapNode, Path, fault_at, find, is_null, place_of
 from genai_collector.configfile.typed import COMPONENT_SECTIONS, Declared
 from genai_collector.configfile.wording import suggest
 from genai_collector.errors import Fault
@@ -18,33 +18,29 @@ _REQUIRED: Final = ("receivers", "exporters")
 
 def read_pipelines(declared: Declared, faults: list[Fault]) -> dict[str, PipelineSpec]:
     """The pipelines by id; with faults for references that lead nowhere."""
-    service = declared.service
     _check_sections(declared, faults)
-    if service is None:
-        return {}
     pipelines: dict[str, PipelineSpec] = {}
-    for key, pipeline in service.pipelines.items():
+    for key, pipeline in declared.service.pipelines.items():
         path: Path = ("service", "pipelines", key)
         place = place_of(declared.root, path)
         try:
-            id = ComponentId.parse(key)
+            parsed = ComponentId.parse(key)
         except ValueError:
             faults.append(fault_at(place, path, "expected a signal or signal/name"))
             continue
-        if id.type not in tuple(Signal):
-            faults.append(fault_at(place, path, _unknown_signal(id.type)))
-        elif str(id) in pipelines:
-            faults.append(fault_at(place, path, f"there are two with the id {id}"))
+        name = str(parsed)
+        if parsed.type not in tuple(Signal):
+            faults.append(fault_at(place, path, _unknown_signal(parsed.type)))
+        elif name in pipelines:
+            faults.append(fault_at(place, path, f"there are two with the id {name}"))
         else:
-            spec = _read_pipeline(declared, str(id), Signal(id.type), pipeline, path, faults)
-            pipelines[str(id)] = spec
+            spec = _read_pipeline(declared, name, Signal(parsed.type), pipeline, path, faults)
+            pipelines[name] = spec
     return pipelines
 
 
 def read_extensions(declared: Declared, faults: list[Fault]) -> list[str]:
     """The extensions to start, in order."""
-    if declared.service is None:
-        return []
     path: Path = ("service", "extensions")
     return _references(declared, "extensions", declared.service.extensions, path, faults)
 
@@ -55,8 +51,9 @@ def _check_sections(declared: Declared, faults: list[Fault]) -> None:
         if not declared.paths[section]:
             message = "at least one is needed, and none is configured"
             faults.append(fault_at(place_of(root, (section,)), (section,), message))
-    if declared.service is not None and not declared.service.pipelines:
-        path: Path = ("service", "pipelines")
+    path: Path = ("service", "pipelines")
+    written = find(root, path)
+    if is_null(written) or (isinstance(written, MapNode) and not written.entries):
         message = "at least one is needed, such as traces: {receivers: [...], exporters: [...]}"
         faults.append(fault_at(place_of(root, path), path, message))
 
@@ -64,7 +61,7 @@ def _check_sections(declared: Declared, faults: list[Fault]) -> None:
 def _unknown_signal(signal: str) -> str:
     if signal == "profiles":
         return "profiles are not supported (there are: logs, metrics, traces)"
-    return f"unknown signal {signal!r}{suggest(signal, list(Signal))}"
+    return f"unknown signal {signal!r}{suggest(signal, [one.value for one in Signal])}"
 
 
 def _read_pipeline(
@@ -94,13 +91,13 @@ def _references(
     for at, text in enumerate(written):
         below = (*path, at)
         place = place_of(declared.root, below)
-        id = _normalized(text)
-        if id in found:
-            faults.append(fault_at(place, below, f"{id!r} is listed twice"))
-        elif id in declared.paths[section]:
-            found.append(id)
-        elif id not in declared.paths["connectors"]:
-            faults.append(fault_at(place, below, _not_configured(declared, section, id)))
+        name = _normalized(text)
+        if name in found:
+            faults.append(fault_at(place, below, f"{name!r} is listed twice"))
+        elif name in declared.paths[section]:
+            found.append(name)
+        elif name not in declared.paths["connectors"]:
+            faults.append(fault_at(place, below, _not_configured(declared, section, name)))
     return found
 
 

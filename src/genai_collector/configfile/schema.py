@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from genai_collector.component import Config, Duration, Factory
 from genai_collector.errors import ConfigError, Fault
@@ -93,6 +93,15 @@ class MetricsConfig(Config):
     """Where Prometheus finds `/metrics`; null = nowhere."""
     otlp: OtlpPushConfig | None = None
     """Also send them over OTLP."""
+
+    @field_validator("address")
+    @classmethod
+    def _host_and_port(cls, address: str | None) -> str | None:
+        if address is not None:
+            _, colon, port = address.rpartition(":")
+            if not colon or not port.isdecimal() or int(port) > 0xFFFF:
+                raise ValueError("expected host:port, such as localhost:8888")
+        return address
 
     @model_validator(mode="before")
     @classmethod

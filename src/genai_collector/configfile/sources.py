@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from genai_collector.configfile.reader import MAX_BYTES, parse
-from genai_collector.configfile.tree import Entry, MapNode, Node, Place, Scalar, fault_at
+from genai_collector.configfile.tree import Entry, MapNode, Node, Place, Scalar, fault_at, moved_to
 from genai_collector.errors import Fault
 
 _SCHEMES: Final = ("file", "env", "yaml")
@@ -31,7 +31,7 @@ def read_source(source: str, environ: Mapping[str, str]) -> tuple[MapNode | None
     if scheme not in _SCHEMES:
         message = f"unknown kind of source {scheme!r} (there are: {', '.join(_SCHEMES)})"
         return None, [Fault(source, 0, 0, "", message)]
-    name = {"file": rest, "env": source, "yaml": "yaml:"}[scheme]
+    name = {"file": rest, "env": source, "yaml": "inline yaml"}[scheme]
     if scheme == "file":
         text, problem = read_text(rest)
     elif scheme == "env":
@@ -71,7 +71,9 @@ def read_set(assignment: str) -> tuple[MapNode | None, list[Fault]]:
     node, faults = parse(value, name)
     if faults:
         return None, faults
-    return _nest(keys, node or Scalar("", Place(name)), Place(name)), []
+    place = Place(name)
+    value_node = Scalar("", place) if node is None else moved_to(node, place)
+    return _nest(keys, value_node, place), []
 
 
 def _nest(keys: list[str], node: Node, place: Place) -> MapNode:

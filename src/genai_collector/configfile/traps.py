@@ -12,13 +12,12 @@ from typing import Final, NamedTuple
 
 from genai_collector.component import Config
 from genai_collector.configfile.schema import PipelineSpec
-from genai_collector.configfile.tree import Path, fault_at, place_of
+from genai_collector.configfile.tree import Path, dotted, fault_at, place_of
 from genai_collector.configfile.typed import Declared
 from genai_collector.errors import Fault
 
 _LISTENING: Final = ("receivers", "extensions")
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  recognised, not listened on
-_SHARED_KEYS: Final = ("tls", "auth", "cors")
 _METRICS_PATH: Final[Path] = ("service", "telemetry", "metrics", "address")
 
 
@@ -35,16 +34,17 @@ def find_warnings(
     """Everything doubtful, section by section."""
     used = _used(pipelines, extensions)
     for section, paths in declared.paths.items():
-        for id, path in paths.items():
-            if id not in used.get(section, ()):
+        for name, path in paths.items():
+            if name not in used.get(section, ()):
                 where = "service.extensions" if section == "extensions" else "any pipeline"
                 message = f"is not listed in {where} and will not be started"
                 yield fault_at(place_of(declared.root, path), path, message)
-        for id, component in declared.components[section].items():
-            for path, config in _configs(component.config, paths[id]):
+        for name, component in declared.components[section].items():
+            for path, config in _configs(component.config, paths[name]):
                 for message in config.warnings():
                     yield fault_at(place_of(declared.root, path), path, message)
     yield from _delivery_warnings(declared)
+    yield from _orphan_warnings(declared)
     yield from _order_warnings(declared, pipelines)
     yield from _open_listeners(declared)
 
@@ -63,10 +63,10 @@ def find_conflicts(
         place = place_of(declared.root, listener.path)
         file, line, _ = place_of(declared.root, other.path)
         where = f" ({file}:{line})" if line else ""
-        name = ".".join(map(str, other.path))
+        holder = dotted(other.path)
         reason = "with other settings" if _shareable(listener, other) else "too"
         yield fault_at(
-            place, listener.path, f"port {listener.port} is opened by {name}{where} {reason}"
+            place, listener.path, f"port {listener.port} is opened by {holder}{where} {reason}"
         )
 
 
@@ -95,8 +95,8 @@ def _configs(value: object, path: Path) -> Iterator[tuple[Path, Config]]:
 
 def _delivery_warnings(declared: Declared) -> Iterator[Fault]:
     # By name, because `delivery` is on this level: every exporter has these two (DeliveryConfig).
-    for id, component in declared.components["exporters"].items():
-        path = declared.paths["exporters"][id]
+    for name, component in declared.components["exporters"].items():
+        path = declared.paths["exporters"][name]
         queue = getattr(component.config, "sending_queue", None)
         if (
             queue is not None
@@ -122,20 +122,31 @@ def _delivery_warnings(declared: Declared) -> Iterator[Fault]:
             yield _at(declared, (*below, "max_elapsed_time"), message)
 
 
+def _orphan_warnings(declared: Declared) -> Iterator[Fault]:
+    for name, component in declared.components["processors"].items():
+        conditions = getattr(getattr(component.config, "traces", None), "span", None)
+        if component.factory.name == "filter" and conditions:
+            path = (*declared.paths["processors"][name], "traces", "span")
+            yield _at(declared, path, "spans below a dropped one lose their parent")
+
+
 def _written(config: Config) -> set[str]:
     return config.model_fields_set
 
 
 def _order_warnings(declared: Declared, pipelines: dict[str, PipelineSpec]) -> Iterator[Fault]:
-    types = {id: one.factory.name for id, one in declared.components["processors"].items()}
-    for id, spec in pipelines.items():
-        path: Path = ("service", "pipelines", id, "processors")
+    types = {name: one.factory.name for name, one in declared.components["processors"].items()}
+    for name, spec in pipelines.items():
+        path: Path = ("service", "pipelines", name, "processors")
         for at, processor in enumerate(spec.processors):
             if types.get(processor) == "memory_limiter" and at > 0:
                 message = f"{processor!r} should be first, to refuse before work is done"
                 yield _at(declared, (*path, at), message)
             if types.get(processor) == "batch":
-                message = f"{processor!r} has no effect: every exporter batches behind its queue (sending_queue.batch)"
+                message = (
+                    f"{processor!r} passes everything through; batching is done behind the queue "
+                    "of every exporter (sending_queue.batch)"
+                )
                 yield _at(declared, (*path, at), message)
 
 
@@ -157,15 +168,15 @@ def _open_listeners(declared: Declared) -> Iterator[Fault]:
 
 def _listeners(declared: Declared, used: dict[str, set[str]]) -> Iterator[_Listener]:
     for section in _LISTENING:
-        for id, component in declared.components[section].items():
-            if id not in used[section]:
+        for name, component in declared.components[section].items():
+            if name not in used[section]:
                 continue
-            for path, config in _configs(component.config, declared.paths[section][id]):
+            for path, config in _configs(component.config, declared.paths[section][name]):
                 found = _split(getattr(config, "endpoint", None))
                 if found is not None:
                     yield _Listener(path, *found, config)
-    metrics = declared.service.telemetry.metrics if declared.service is not None else None
-    if metrics is not None and metrics.level != "none":
+    metrics = declared.service.telemetry.metrics
+    if metrics.level != "none":
         found = _split(metrics.address)
         if found is not None:
             yield _Listener(_METRICS_PATH, *found, None)
@@ -200,15 +211,14 @@ def _collide(one: _Listener, other: _Listener) -> bool:
 
 
 def _shareable(one: _Listener, other: _Listener) -> bool:
-    """HTTP receivers share a listener (`transport.HttpListeners`); gRPC and the rest do not."""
-    configs = (one.config, other.config)
-    return all(config is not None and hasattr(config, "cors") for config in configs)
+    """HTTP receivers share a listener when they agree on what their `shared()` names
+    (`transport.HttpServerConfig`); gRPC and the rest never do."""
+    return all(callable(getattr(each.config, "shared", None)) for each in (one, other))
 
 
 def _alike(one: _Listener, other: _Listener) -> bool:
-    return all(
-        getattr(one.config, key, None) == getattr(other.config, key, None) for key in _SHARED_KEYS
-    )
+    shared: list[object] = [getattr(each.config, "shared")() for each in (one, other)]  # noqa: B009
+    return shared[0] == shared[1]
 
 
 def _at(declared: Declared, path: Path, message: str) -> Fault:

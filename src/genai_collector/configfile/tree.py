@@ -124,6 +124,19 @@ def is_broken(node: Node, path: Sequence[str | int]) -> bool:
     )
 
 
+def moved_to(node: Node, place: Place, origin: str | None = None) -> Node:
+    """The tree as if all of it stood at one place: that of the expression it came from."""
+    if isinstance(node, MapNode):
+        entries = {
+            key: Entry(place, moved_to(entry.node, place, origin))
+            for key, entry in node.entries.items()
+        }
+        return MapNode(place, entries, origin=origin)
+    if isinstance(node, ListNode):
+        return ListNode([moved_to(item, place, origin) for item in node.items], place, None, origin)
+    return Scalar(node.value, place, origin=origin, broken=node.broken)
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """`receivers.otlp.protocols`, `processors.attributes.actions[0].key`."""
     words = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)

@@ -13,6 +13,7 @@ from genai_collector.configfile.schema import (
     Component,
     ComponentId,
     FactorySet,
+    PipelineConfig,
     ServiceConfig,
 )
 from genai_collector.configfile.tree import (
@@ -46,8 +47,8 @@ class Declared:
     """Section -> id -> component."""
     paths: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Section -> id -> where it stands; also of those that are faulty."""
-    service: ServiceConfig | None = None
-    """None when the section is faulty."""
+    service: ServiceConfig = field(default_factory=ServiceConfig)
+    """What of the section is right, if not all is."""
 
 
 def read_declared(root: MapNode, factories: FactorySet, faults: list[Fault]) -> Declared:
@@ -65,36 +66,50 @@ def read_declared(root: MapNode, factories: FactorySet, faults: list[Fault]) -> 
                 _read_component(declared, section, key, factories, faults)
         elif not is_null(below):
             faults.append(fault_at(place_of(root, (section,)), (section,), "expected a mapping"))
-    declared.service = _typed(root, ("service",), ServiceConfig, faults)
+    service = _typed(root, ("service",), ServiceConfig, faults)
+    declared.service = _what_is_right(root) if service is None else service
     return declared
+
+
+def _what_is_right(root: MapNode) -> ServiceConfig:
+    """The readable parts of a faulty `service`, so that their references are checked too."""
+    pipelines = find(root, ("service", "pipelines"))
+    read = {
+        key: _typed(root, ("service", "pipelines", key), PipelineConfig, [])
+        for key in (pipelines.entries if isinstance(pipelines, MapNode) else ())
+    }
+    extensions = find(root, ("service", "extensions"))
+    listed = plain(extensions) if isinstance(extensions, ListNode) else []
+    return ServiceConfig(
+        pipelines={key: pipeline for key, pipeline in read.items() if pipeline is not None},
+        extensions=[one for one in listed if isinstance(one, str)],
+    )
 
 
 def _read_component(
     declared: Declared, section: str, key: str, factories: FactorySet, faults: list[Fault]
 ) -> None:
     root, path = declared.root, (section, key)
-    kind = section.removesuffix("s")
     try:
-        id = ComponentId.parse(key)
+        parsed = ComponentId.parse(key)
     except ValueError as error:
         faults.append(fault_at(place_of(root, path), path, f"not a component's id: {error}"))
         return
-    seen = declared.paths[section]
-    if str(id) in seen:
-        faults.append(fault_at(place_of(root, path), path, f"there are two with the id {id}"))
+    seen, name = declared.paths[section], str(parsed)
+    if name in seen:
+        faults.append(fault_at(place_of(root, path), path, f"there are two with the id {name}"))
         return
-    seen[str(id)] = path
+    seen[name] = path
     if section == "connectors":
         message = "there are no connectors in this version; one pipeline cannot feed another yet"
         faults.append(fault_at(place_of(root, path), path, message))
         return
-    factory = _factory(factories, section, id.type, declared, path, faults)
+    factory = _factory(factories, section, parsed.type, declared, path, faults)
     if factory is None:
         return
     config = _typed(root, path, factory.config, faults)
     if config is not None:
-        assert factory.kind == kind
-        declared.components[section][str(id)] = Component(str(id), factory, config)
+        declared.components[section][name] = Component(name, factory, config)
 
 
 def _factory(
@@ -144,7 +159,7 @@ def _typed(root: MapNode, path: Path, model: type[C], faults: list[Fault]) -> C 
             if not wanted:
                 faults += explain(error, model, root, path)
                 return None
-        except Exception as error:  # noqa: BLE001  a component's own validator has a bug
+        except Exception as error:  # a component's own validator has a bug
             message = f"its configuration cannot be checked ({type(error).__name__}: a bug in it)"
             faults.append(fault_at(place_of(root, path), path, message))
             return None

@@ -135,13 +135,20 @@ def _problem(error: ErrorDetails, model: Any, node: Node | None) -> _Problem:
     if kind in ("literal_error", "enum"):
         return _Problem(path, str(context.get("expected", "another value")), "", hidden)
     if kind in _BOUNDS:
-        return _Problem(path, "", _BOUNDS[kind].format_map(context), hidden)
+        return _Problem(path, "", _bound(kind, context), hidden)
     if kind == "value_error":
         message = str(context.get("error", error["msg"]))
         # A message of our own that already says what it got, or speaks of the whole section.
         complete = not message.startswith("expected ") or ", got " in message
         return _Problem(path, "", message, hidden or complete)
     return _Problem(path, "", error["msg"][:1].lower() + error["msg"][1:], hidden=True)
+
+
+def _bound(kind: str, context: dict[str, Any]) -> str:
+    if context.get("min_length") == 1:
+        return "must not be empty"
+    shown = {key: f"{x:g}" if isinstance(x, float) else x for key, x in context.items()}
+    return _BOUNDS[kind].format_map(shown)
 
 
 def _message(problems: Sequence[_Problem], root: Node | None, path: Path) -> str:

@@ -49,6 +49,8 @@ def whole(value: Value) -> int | None:
 
 def count(value: Value) -> int | None:
     """A number of tokens or choices: an integer that is not negative."""
+    if type(value) is int and 0 <= value <= _INT64_MAX:
+        return value
     found = whole(value)
     return found if found is not None and found >= 0 else None
 
@@ -75,7 +77,7 @@ def flag(value: Value) -> bool | None:
     return _BOOLS.get(value.lower()) if isinstance(value, str) else None
 
 
-def texts(value: Value) -> list[str] | None:
+def texts(value: Value) -> list[Value] | None:
     """A list of strings, also from `'["stop"]'`, `"['END']"` or one bare string; None if empty."""
     if isinstance(value, str):
         parsed = literal(value)

@@ -6,8 +6,8 @@ that the order in which they are called is the precedence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
 
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import from_json, whole
@@ -32,15 +32,25 @@ CONTENT_PROMPT: Final = "gen_ai.content.prompt"
 CONTENT_COMPLETION: Final = "gen_ai.content.completion"
 
 _BLOCK_KEYS: Final = frozenset(("type", "text", "toolUse", "toolResult", "functionCall", "image"))
+_EVENT_TAGS: Final = frozenset(("gen_ai.system", "gen_ai.provider.name", "event.name"))
 _DEEPEST: Final = 6
+
+
+Take: TypeAlias = Callable[[str], Value]
+"""Gives the raw value of a content field, and notes that it was used."""
 
 
 # v1.37 and later ------------------------------------------------------------------------------
 def read_today(sources: Sources, content: Content) -> None:
     """Content attributes, then the operation details event of the span."""
-    fill(content, sources.said)
-    _fill_plain(content, sources.said)
-    if _complete(content) or not sources.span.has_events:
+    fill(content, sources.take)
+    for field in ("input", "query"):
+        if content.input is None:
+            content.input = structured(sources.take(field))
+    for field in ("output", "documents"):
+        if content.output is None:
+            content.output = structured(sources.take(field))
+    if is_complete(content) or not sources.span.has_events:
         return
     for event in sources.span.events:
         if event.name == s.EVENT_OPERATION_DETAILS:
@@ -48,32 +58,47 @@ def read_today(sources: Sources, content: Content) -> None:
             sources.consumed_events.add(event.name)
 
 
-def fill(content: Content, said: dict[str, Value]) -> None:
-    """Messages, instructions and definitions, keyed by the fields of Content, where still unknown.
+def fill(content: Content, take: Take) -> None:
+    """Messages, instructions and definitions where still unknown.
 
     What cannot be read as messages (a JSON text cut short, say) is kept as plain input or output.
     """
-    if content.input_messages is None and (value := said.get("input_messages")) is not None:
-        content.input_messages = to_parts_messages(value)
-        if content.input_messages is None and content.input is None:
-            content.input = value
-    if content.output_messages is None and (value := said.get("output_messages")) is not None:
-        content.output_messages = to_parts_messages(value, default_role="assistant")
-        if content.output_messages is None and content.output is None:
-            content.output = value
+    if content.input_messages is None:
+        fill_input(content, take("input_messages"))
+    if content.output_messages is None:
+        fill_output(content, take("output_messages"))
     if content.system_instructions is None:
-        content.system_instructions = to_instructions(said.get("system_instructions"))
+        content.system_instructions = to_instructions(take("system_instructions"))
     if content.tool_definitions is None:
-        content.tool_definitions = to_tool_definitions(said.get("tool_definitions"))
+        content.tool_definitions = to_tool_definitions(take("tool_definitions"))
 
 
-def _fill_plain(content: Content, said: dict[str, Value]) -> None:
-    for field in ("input", "query"):
-        if content.input is None:
-            content.input = structured(said.get(field))
-    for field in ("output", "documents"):
-        if content.output is None:
-            content.output = structured(said.get(field))
+def fill_input(content: Content, value: Value) -> None:
+    """The value as input messages, or as plain input if it is no messages."""
+    content.input_messages = to_parts_messages(value)
+    if content.input_messages is None and content.input is None:
+        content.input = value
+
+
+def fill_output(content: Content, value: Value) -> None:
+    """The value as output messages, or as plain output if it is no messages."""
+    content.output_messages = to_parts_messages(value, default_role="assistant")
+    if content.output_messages is None and content.output is None:
+        content.output = value
+
+
+def is_complete(content: Content) -> bool:
+    """Whether no older place needs to be looked at."""
+    return content.input_messages is not None and content.output_messages is not None
+
+
+def _details(attributes: Attributes) -> Take:
+    return {
+        "input_messages": attributes.get(s.GEN_AI_INPUT_MESSAGES),
+        "output_messages": attributes.get(s.GEN_AI_OUTPUT_MESSAGES),
+        "system_instructions": attributes.get(s.GEN_AI_SYSTEM_INSTRUCTIONS),
+        "tool_definitions": attributes.get(s.GEN_AI_TOOL_DEFINITIONS),
+    }.get
 
 
 def structured(value: Value) -> Value:
@@ -84,42 +109,24 @@ def structured(value: Value) -> Value:
     return value
 
 
-def _details(attributes: Attributes) -> dict[str, Value]:
-    return {
-        "input_messages": attributes.get(s.GEN_AI_INPUT_MESSAGES),
-        "output_messages": attributes.get(s.GEN_AI_OUTPUT_MESSAGES),
-        "system_instructions": attributes.get(s.GEN_AI_SYSTEM_INSTRUCTIONS),
-        "tool_definitions": attributes.get(s.GEN_AI_TOOL_DEFINITIONS),
-    }
-
-
-def _complete(content: Content) -> bool:
-    return content.input_messages is not None and content.output_messages is not None
-
-
 # Older generations ----------------------------------------------------------------------------
 def read_older(sources: Sources, content: Content) -> None:
     """Indexed attributes, then per-message events, then content events and attributes."""
-    if _complete(content):
+    if is_complete(content):
         return
     _read_indexed(sources, content)
     span = sources.span
-    if not _complete(content) and span.has_events:
+    if not is_complete(content) and span.has_events:
         events = [(e.name, e.attributes) for e in span.events if e.name in MESSAGE_EVENTS]
         given, made = messages_of_events(events)
         _accept(sources, content, given, made, {name for name, _ in events})
-    if not _complete(content) and span.has_events:
+    if not is_complete(content) and span.has_events:
         _read_content_events(sources, content)
-    said = sources.said
-    if content.input_messages is None and said.get("old_input") is not None:
-        content.input_messages = to_parts_messages(said["old_input"])
-        if content.input_messages is None and content.input is None:
-            content.input = said["old_input"]
-    if content.output_messages is None and said.get("old_output") is not None:
-        made = to_parts_messages(said["old_output"], default_role="assistant")
-        content.output_messages = made and sources.finished(made)
-        if made is None and content.output is None:
-            content.output = said["old_output"]
+    if content.input_messages is None and content.input is None:
+        fill_input(content, sources.take("old_input"))
+    if content.output_messages is None and content.output is None:
+        fill_output(content, sources.take("old_output"))
+        sources.finish(content.output_messages)
 
 
 def _accept(
@@ -133,36 +140,37 @@ def _accept(
         content.input_messages = given
         sources.consumed_events.update(name for name in events if name != "gen_ai.choice")
     if content.output_messages is None and made:
-        content.output_messages = sources.finished(made)
+        content.output_messages = sources.finish(made)
         sources.consumed_events.update({"gen_ai.choice"}.intersection(events))
 
 
 def _read_indexed(sources: Sources, content: Content) -> None:
-    attributes = sources.span.attributes
     if content.input_messages is None:
-        given = unflatten(attributes, "gen_ai.prompt.")
-        content.input_messages = _indexed_messages(given, "user")
+        content.input_messages = _indexed(sources, "gen_ai.prompt.", "user")
     if content.output_messages is None:
-        made = _indexed_messages(unflatten(attributes, "gen_ai.completion."), "assistant")
-        content.output_messages = made and sources.finished(made)
+        content.output_messages = _indexed(sources, "gen_ai.completion.", "assistant")
+        sources.finish(content.output_messages)
 
 
-def _indexed_messages(items: Sequence[Value], role: str) -> list[Message] | None:
-    if not items:
+def _indexed(sources: Sources, prefix: str, role: str) -> list[Message] | None:
+    attributes = sources.span.attributes
+    keys = [key for key in attributes if key.startswith(prefix)]
+    items = unflatten({key[len(prefix) :]: attributes[key] for key in keys}) if keys else []
+    messages = to_parts_messages([_with_blocks(item) for item in items], default_role=role)
+    if not messages:
         return None
-    return to_parts_messages([_with_blocks(item) for item in items], default_role=role)
+    sources.consumed.update(key for key in keys if _is_index(key[len(prefix) :].split(".")[0]))
+    return messages
 
 
-def unflatten(attributes: Attributes, prefix: str) -> list[Value]:
-    """The list that attributes `{prefix}{i}.a.{j}.b` were flattened from; empty if there are none.
+def unflatten(attributes: Attributes) -> list[Value]:
+    """The list that attributes `{i}.a.{j}.b` were flattened from; empty if there are none.
 
     Where a key is both a value and a prefix of others, the first one stays.
     """
     tree: dict[str, Value] = {}
     for key, value in attributes.items():
-        if not key.startswith(prefix):
-            continue
-        path = key[len(prefix) :].split(".", _DEEPEST)
+        path = key.split(".", _DEEPEST)
         if not _is_index(path[0]) or len(path) == 1:
             continue
         node = tree
@@ -213,65 +221,65 @@ def messages_of_events(
     return given, [message for _, message in choices]
 
 
-def _event_message(name: str, body: Value) -> Message | None:
+def _event_message(name: str, raw: Value) -> Message | None:
     role = MESSAGE_EVENTS[name]
-    if isinstance(body, dict):
-        body = {key: value for key, value in body.items() if key != "gen_ai.system"}
-        whole_body = body.get("gen_ai.event.content")
-        if isinstance(whole_body, str):
-            body = from_json(whole_body) or {"content": whole_body}
-    if isinstance(body, str):
-        body = from_json(body) or {"content": body}
-    if not isinstance(body, dict):
-        body = {}
-    for key in ("message", "content"):
-        if key == "message" and isinstance(body.get(key), str):
-            text = body["message"]
-            parsed = structured(text)
-            inner: Value = parsed if isinstance(parsed, dict) else {"content": text}
-            body = {**body, "message": inner}
-    body = _with_blocks(body)
-    if isinstance(body, dict) and isinstance(body.get("message"), dict):
-        body = {**body, "message": _with_blocks(body["message"])}
-    if isinstance(body, dict) and "message" not in body:
+    body = _event_body(raw)
+    message = body.get("message")
+    if isinstance(message, str):
+        parsed = from_json(message)
+        message = parsed if isinstance(parsed, dict) else {"content": message}
+    if isinstance(message, dict):
+        body = {**body, "message": _with_blocks(message)}
+    else:
         body = {"role": role, **body}
-    found = to_parts_messages(body, default_role=role)
+    found = to_parts_messages(_with_blocks(body), default_role=role)
     return found[0] if found else None
+
+
+def _event_body(raw: Value) -> dict[str, Value]:
+    if isinstance(raw, dict):
+        inner = raw.get("gen_ai.event.content")
+        if not isinstance(inner, str):
+            return {key: value for key, value in raw.items() if key not in _EVENT_TAGS}
+        raw = inner
+    if isinstance(raw, str):
+        parsed = from_json(raw)
+        return parsed if isinstance(parsed, dict) else {"content": raw}
+    return {}
 
 
 def _with_blocks(body: Value) -> Value:
     """The same with its `content` parsed, if that is the JSON text of content blocks."""
     if isinstance(body, dict) and isinstance(body.get("content"), str):
         blocks = from_json(str(body["content"]))
-        if isinstance(blocks, list) and blocks and all(
-            isinstance(block, dict) and not _BLOCK_KEYS.isdisjoint(block) for block in blocks
+        if (
+            isinstance(blocks, list)
+            and blocks
+            and all(
+                isinstance(block, dict) and not _BLOCK_KEYS.isdisjoint(block) for block in blocks
+            )
         ):
             return {**body, "content": blocks}
     return body
 
 
 def _read_content_events(sources: Sources, content: Content) -> None:
-    given: list[Message] = []
-    made: list[Message] = []
-    readable = True
+    given: list[Message] | None = []
+    made: list[Message] | None = []
     for event in sources.span.events:
         if event.name == CONTENT_PROMPT:
             found = to_parts_messages(event.attributes.get("gen_ai.prompt"))
-            readable = readable and found is not None
-            given += found or []
+            given = None if found is None or given is None else given + found
         elif event.name == CONTENT_COMPLETION:
-            found = to_parts_messages(
-                event.attributes.get("gen_ai.completion"), default_role="assistant"
-            )
-            readable = readable and found is not None
-            made += found or []
-    if readable:
-        if content.input_messages is None and given:
-            content.input_messages = given
-            sources.consumed_events.add(CONTENT_PROMPT)
-        if content.output_messages is None and made:
-            content.output_messages = sources.finished(made)
-            sources.consumed_events.add(CONTENT_COMPLETION)
+            completion = event.attributes.get("gen_ai.completion")
+            found = to_parts_messages(completion, default_role="assistant")
+            made = None if found is None or made is None else made + found
+    if content.input_messages is None and given:
+        content.input_messages = given
+        sources.consumed_events.add(CONTENT_PROMPT)
+    if content.output_messages is None and made:
+        content.output_messages = sources.finish(made)
+        sources.consumed_events.add(CONTENT_COMPLETION)
 
 
 # Log records ------------------------------------------------------------------------------------

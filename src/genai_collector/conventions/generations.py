@@ -108,9 +108,7 @@ def _speaks_semconv(span: Span) -> bool:
     return any(key[:7] == "gen_ai." for key in attributes)
 
 
-SEMCONV: Final = Vocabulary(
-    "semconv", _speaks_semconv, _CANONICAL, content=contents.read_today
-)
+SEMCONV: Final = Vocabulary("semconv", _speaks_semconv, _CANONICAL, content=contents.read_today)
 
 SEMCONV_OLD: Final = Vocabulary(
     "semconv_old",

@@ -35,6 +35,7 @@ _READ_KEYS: Final = frozenset((
     "role", "parts", "content", "tool_calls", "function_call", "tool_call_id", "reasoning_content",
     "message", "type", "index", "finish_reason", "finishReason", "logprobs",
 ))  # fmt: skip
+_CALL_KEYS: Final = frozenset(("id", "type", "name", "arguments", "args", "index"))
 
 
 def to_parts_messages(value: Value, *, default_role: str = "user") -> list[Message] | None:
@@ -257,7 +258,8 @@ def _call(raw: dict[str, Value]) -> Part:
     if raw.get("type") in (None, "function") and isinstance(raw.get("function"), dict):
         return to_part({**raw, "type": "function"})
     # LangChain and flattened attributes have the function's fields on the call itself.
-    return tool_call_part(raw.get("id"), raw.get("name"), raw.get("arguments", raw.get("args")))
+    part = tool_call_part(raw.get("id"), raw.get("name"), raw.get("arguments", raw.get("args")))
+    return part | {key: value for key, value in raw.items() if key not in _CALL_KEYS}
 
 
 def _tool_definition(raw: Value) -> Value:

@@ -109,11 +109,11 @@ class Observation:
     metadata: dict[str, Value] = field(default_factory=dict)
     vocabularies: tuple[str, ...] = ()
     """Which vocabularies were recognised, most specific first."""
-    consumed: set[str] = field(default_factory=set)
+    consumed: set[str] = field(default_factory=set, repr=False)
     """Attribute keys that this reading was made from; the rest is the producer's own."""
-    consumed_events: set[str] = field(default_factory=set)
+    consumed_events: set[str] = field(default_factory=set, repr=False)
     """Names of span events that the content was read from."""
-    read_content: Callable[[], Content] = Content
+    read_content: Callable[[], Content] = field(default=Content, repr=False, compare=False)
     """Parses the messages; costs what the messages cost. Call it once and keep the result."""
 
     @property

@@ -143,11 +143,18 @@ RENAMED: Final[dict[str, str]] = {
     "gen_ai.openai.request.seed": GEN_AI_REQUEST_SEED,  # v1.30
     "gen_ai.openai.request.response_format": GEN_AI_OUTPUT_TYPE,  # v1.31
     "gen_ai.openai.request.service_tier": OPENAI_REQUEST_SERVICE_TIER,  # v1.37
-    "gen_ai.openai.response.service_tier": OPENAI_RESPONSE_SERVICE_TIER,  # v1.37
-    "gen_ai.openai.response.system_fingerprint": OPENAI_RESPONSE_SYSTEM_FINGERPRINT,  # v1.37
     "enduser.id": USER_ID,  # general conventions, deprecated there
 }
 """Names that the conventions gave up themselves -> what they became."""
+
+COPIED: Final[dict[str, str]] = {
+    "gen_ai.openai.response.service_tier": OPENAI_RESPONSE_SERVICE_TIER,  # v1.37
+    "gen_ai.openai.response.system_fingerprint": OPENAI_RESPONSE_SYSTEM_FINGERPRINT,  # v1.37
+    "az.namespace": "azure.resource_provider.namespace",  # v1.35
+    "gen_ai.response.service_tier": OPENAI_RESPONSE_SERVICE_TIER,  # OpenLIT up to 1.37
+    "gen_ai.response.system_fingerprint": OPENAI_RESPONSE_SYSTEM_FINGERPRINT,  # OpenLIT up to 1.37
+}
+"""The same for text attributes that an Observation has no field for."""
 
 
 def provider(value: Value) -> str | None:

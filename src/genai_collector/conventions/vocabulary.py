@@ -34,28 +34,40 @@ class Row(NamedTuple):
 class Sources:
     """What a vocabulary's content function reads from, and where it notes what it has read."""
 
-    __slots__ = ("consumed", "consumed_events", "finish_reasons", "operation", "said", "span")
+    __slots__ = ("_keys", "consumed", "consumed_events", "finish_reasons", "operation", "span")
 
     def __init__(
         self,
         span: Span,
-        said: dict[str, Value],
+        keys: dict[str, str],
         operation: str | None,
         finish_reasons: list[str] | None,
         consumed: set[str],
         consumed_events: set[str],
     ) -> None:
         self.span = span
-        self.said = said
-        """The raw values of `content.*` fields, without that prefix."""
+        self._keys = keys
         self.operation = operation
         self.finish_reasons = finish_reasons
         self.consumed = consumed
         self.consumed_events = consumed_events
 
-    def finished(self, messages: list[Message]) -> list[Message]:
+    def look(self, field: str) -> Value:
+        """The raw value of `content.{field}`; None if nobody said it."""
+        key = self._keys.get(field)
+        return None if key is None else self.span.attributes.get(key)
+
+    def take(self, field: str) -> Value:
+        """The same, noted as consumed."""
+        key = self._keys.get(field)
+        if key is None:
+            return None
+        self.consumed.add(key)
+        return self.span.attributes.get(key)
+
+    def finish(self, messages: list[Message] | None) -> list[Message] | None:
         """Output messages with the reason that the span states for each, where they have none."""
-        for message, reason in zip(messages, self.finish_reasons or (), strict=False):
+        for message, reason in zip(messages or (), self.finish_reasons or (), strict=False):
             message.setdefault("finish_reason", message_finish_reason(reason))
         return messages
 

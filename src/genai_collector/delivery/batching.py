@@ -11,7 +11,7 @@ import asyncio
 
 from genai_collector.delivery.config import BatchConfig
 from genai_collector.delivery.queue import DeliveryQueue, Queued
-from genai_collector.model import Batch
+from genai_collector.model import Batch, merge
 
 
 class Batching:
@@ -72,15 +72,31 @@ class Batching:
         )
 
 
+def pieces(batches: list[Batch], config: BatchConfig | None) -> list[Batch]:
+    """What to send for these batches: merged, then split where too large."""
+    try:
+        return split(merge(batches), config.max_size if config else 0)
+    except Exception:
+        # One that cannot be read must not cost the others: the exporter will meet the same fault
+        # in it alone, and it is counted there.
+        return batches
+
+
 def split(batch: Batch, max_size: int) -> list[Batch]:
     """Pieces of at most `max_size` encoded bytes, by halving; a single item may be larger.
 
     The size of a piece is measured, not estimated by its share of items: one prompt may be a
     thousand times as long as the next. This encodes, which only over-large batches pay for.
     """
-    if not max_size or batch.size_bytes <= max_size or len(batch.encoded()) <= max_size:
+    if not max_size or batch.size_bytes <= max_size:
+        return [batch]
+    return _halved(batch, max_size)
+
+
+def _halved(batch: Batch, max_size: int) -> list[Batch]:
+    if len(batch.encoded()) <= max_size:
         return [batch]
     halves = batch.split(2)
     if len(halves) < 2:
         return halves
-    return [piece for half in halves for piece in split(half, max_size)]
+    return [piece for half in halves for piece in _halved(half, max_size)]

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from genai_collector.component import Context, Exporter
-from genai_collector.delivery.batching import Batching, split
+from genai_collector.delivery.batching import Batching, pieces
 from genai_collector.delivery.config import DeliveryConfig
 from genai_collector.delivery.isolate import with_isolation
 from genai_collector.delivery.ledger import Account, DeliveryReport, Ledger
@@ -28,7 +28,7 @@ from genai_collector.delivery.retry import Patience, Sleep, with_retry
 from genai_collector.delivery.stack import Delivery, Layer, counted, stack
 from genai_collector.delivery.timeout import with_timeout
 from genai_collector.errors import Permanent, QueueFull, Retryable
-from genai_collector.model import Batch, Signal, merge
+from genai_collector.model import Batch, Signal
 
 SHUTDOWN: Final = "shutdown"
 EXPORTER_ERROR: Final = "exporter_error"
@@ -160,17 +160,11 @@ class QueuedExporter:
 
     async def _deliver(self, batches: list[Batch], account: Account) -> None:
         """Never raises but for cancellation: a bug must not end the worker."""
-        batching = self._config.batch
-        try:
-            pieces = split(merge(batches), batching.max_size if batching else 0)
-        except Exception as exc:  # a batch that cannot be read
-            self._lose(account, account.unsettled, exc)
-            return
-        for piece in pieces:
+        for piece in pieces(batches, self._config.batch):
             delivery = Delivery(piece, account)
             try:
                 await self._send(delivery)
-            except Exception as exc:  # see above
+            except Exception as exc:
                 self._give_up(delivery, exc)
 
     async def _export_now(self, queued: Queued) -> None:

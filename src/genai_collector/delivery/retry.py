@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -82,7 +81,7 @@ async def _wait(delay: float, patience: Patience) -> None:
     try:
         await asyncio.wait({pause, ended}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (pause, ended):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        # Not awaited: they hold nothing, and awaiting here could swallow the worker's own
+        # cancellation.
+        pause.cancel()
+        ended.cancel()

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from genai_collector.component import Sent
-from genai_collector.model import Signal
+from genai_collector.model import Batch, Items, Signal
 
 PARTIAL_SUCCESS: Final = "partial_success"
 
@@ -37,6 +37,17 @@ _WIRE: Final[Mapping[Signal, _Wire]] = {
     ),
     Signal.LOGS: _Wire(ExportLogsServiceResponse, "rejected_log_records", "rejectedLogRecords"),
 }
+
+
+def items_of(batch: Batch) -> Items:
+    """The batch's items, for reading only."""
+    match batch.signal:
+        case Signal.TRACES:
+            return batch.view_spans()
+        case Signal.METRICS:
+            return batch.view_metrics()
+        case Signal.LOGS:
+            return batch.view_logs()
 
 
 def sent_of_protobuf(signal: Signal, count: int, body: bytes) -> Sent:

@@ -19,9 +19,10 @@ from pydantic import model_validator
 from genai_collector.component import Context, Duration, ExporterFactory, Sent
 from genai_collector.delivery import BatchConfig, DeliveryConfig, QueueConfig, SizeWithUnit
 from genai_collector.delivery.http_errors import http_error
-from genai_collector.exporters._otlp import sent_of_json, sent_of_protobuf
+from genai_collector.errors import Permanent
+from genai_collector.exporters._otlp import items_of, sent_of_json, sent_of_protobuf
 from genai_collector.formats import otlp
-from genai_collector.model import Batch, Items, Signal
+from genai_collector.model import Batch, Signal
 from genai_collector.transport.compression import IDENTITY
 from genai_collector.transport.http_client import (
     HttpClient,
@@ -110,8 +111,7 @@ class OtlpHttp:
     async def export(self, batch: Batch, /) -> Sent:
         url = self._config.url(batch.signal)
         if not url:
-            # Nothing to retry, and no fault of the destination.
-            return Sent(0, {"no_endpoint": batch.count}, f"no endpoint for {batch.signal}")
+            raise Permanent(f"there is no endpoint for {batch.signal}", reason="no_endpoint")
         body, headers = await self._body(batch)
         assert self._transport is not None
         response = await self._transport.post(url, body, self._base_headers | headers)
@@ -122,7 +122,7 @@ class OtlpHttp:
     async def _body(self, batch: Batch) -> tuple[bytes, dict[str, str]]:
         compression = self._config.compression
         if self._config.encoding == "json":
-            body = otlp.encode_json(batch.signal, _view(batch))
+            body = otlp.encode_json(batch.signal, items_of(batch))
         elif batch.compressed is not None and _same(batch.compressed.encoding, compression):
             return batch.compressed.data, {"Content-Encoding": compression}
         else:
@@ -133,16 +133,6 @@ class OtlpHttp:
 def _same(theirs: str, ours: str) -> bool:
     aliases = {"x-gzip": "gzip", "zlib": "deflate"}
     return ours not in IDENTITY and aliases.get(theirs, theirs) == ours
-
-
-def _view(batch: Batch) -> Items:
-    match batch.signal:
-        case Signal.TRACES:
-            return batch.view_spans()
-        case Signal.METRICS:
-            return batch.view_metrics()
-        case Signal.LOGS:
-            return batch.view_logs()
 
 
 def _sent(batch: Batch, response: Response) -> Sent:

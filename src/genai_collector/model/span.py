@@ -171,15 +171,35 @@ class Span:
         """Whether there are events, without decoding them."""
         return bool(self._events) or bool(self.encoded_events)
 
+    def read_events(self) -> list[Event]:
+        """The events, for reading only: encoded ones stay encoded. Safe from any thread."""
+        # Taken in this order, because the owner sets `_events` before it clears the encoded form.
+        encoded, decode = self.encoded_events, self._decode_event
+        events = self._events
+        if events is None:
+            assert encoded is not None
+            assert decode is not None
+            events = [decode(raw) for raw in encoded]
+        return events
+
+    def read_links(self) -> list[Link]:
+        """The links, for reading only: encoded ones stay encoded. Safe from any thread."""
+        encoded, decode = self.encoded_links, self._decode_link
+        links = self._links
+        if links is None:
+            assert encoded is not None
+            assert decode is not None
+            links = [decode(raw) for raw in encoded]
+        return links
+
     @property
     def events(self) -> list[Event]:
         """The events, decoded; from now on these are what is encoded."""
-        if self._events is None:
-            decode = self._decode_event
-            assert decode is not None
-            self._events = [decode(raw) for raw in self.encoded_events or ()]
+        events = self._events
+        if events is None:
+            events = self._events = self.read_events()
             self.encoded_events = None
-        return self._events
+        return events
 
     @events.setter
     def events(self, events: list[Event]) -> None:
@@ -188,12 +208,11 @@ class Span:
     @property
     def links(self) -> list[Link]:
         """The links, decoded; from now on these are what is encoded."""
-        if self._links is None:
-            decode = self._decode_link
-            assert decode is not None
-            self._links = [decode(raw) for raw in self.encoded_links or ()]
+        links = self._links
+        if links is None:
+            links = self._links = self.read_links()
             self.encoded_links = None
-        return self._links
+        return links
 
     @links.setter
     def links(self, links: list[Link]) -> None:

@@ -144,9 +144,9 @@ class Filter:
 
     def _any_of(self, conditions: Sequence[str], names: Names[Subject]) -> _Test | None:
         tests = [(text, compile_expression(text, names)) for text in conditions]
-        if not tests:
-            return None
+        return self._any_of_tests(tests) if tests else None
 
+    def _any_of_tests(self, tests: Sequence[tuple[str, _Test]]) -> _Test:
         def any_true(subject: Subject) -> bool:
             for text, test in tests:
                 try:

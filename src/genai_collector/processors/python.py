@@ -15,7 +15,7 @@
 
 With `per: item` the function takes one span, log record or metric and returns it, another one, or
 None to drop it. A `class` is made once per pipeline and its method `process` is the function.
-`options` is passed to a function, or to the making of a class, that has a parameter of that name. `docs/processors.md` has more.
+`options` is passed to a function, or to the making of a class, that has a parameter of that name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from genai_collector.component import Config, Context, ProcessorFactory
 from genai_collector.errors import ConfigError, Permanent
 from genai_collector.model import Batch, Items, LogRecord, Metric, Signal, Span
 
-Function: TypeAlias = Callable[[Any], Any]
+Function: TypeAlias = Callable[..., Any]
 
 _ITEM_TYPES: Final = {Signal.TRACES: Span, Signal.METRICS: Metric, Signal.LOGS: LogRecord}
 
@@ -131,9 +131,11 @@ def _kind(value: object) -> str:
 def _describe(exc: BaseException) -> str:
     """What was raised and the innermost line of it: `redact.py:3: KeyError: 'keys'`."""
     frames: Sequence[traceback.FrameSummary] = traceback.extract_tb(exc.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+    file, line = (frames[-1].filename, frames[-1].lineno) if frames else ("", None)
     if isinstance(exc, SyntaxError) and exc.filename:
-        place = f"{exc.filename}:{exc.lineno}: "
+        file, line = exc.filename, exc.lineno
+    # The name only: clients see this text, and the folder is none of their business.
+    place = f"{Path(file).name}:{line}: " if file else ""
     return f"{place}{_kind(exc)}: {exc}"
 
 
@@ -178,7 +180,7 @@ def _named(module: object, name: str, where: str) -> object:
 def _bind(target: object, options: dict[str, Any]) -> Function:
     """The function to call with a batch or an item: options filled in, classes made."""
     if inspect.isclass(target):
-        make = cast("Callable[..., object]", target)
+        make: Callable[..., object] = target
         try:
             made = make(options=options) if _wants_options(make) else make()
         except Exception as exc:

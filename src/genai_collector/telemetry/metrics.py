@@ -54,7 +54,7 @@ class SdkTelemetry:
 
     def __init__(
         self,
-        resource: Mapping[str, str],
+        resource: Mapping[str, str | int | float | bool],
         *,
         readers: Sequence[MetricReader] = (),
         clock: Callable[[], float] = time.monotonic,

@@ -94,8 +94,4 @@ def _name(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return repr(value)
+    return "+Inf" if value == math.inf else repr(value)  # the SDK measures finite values only

@@ -1,1 +1,1 @@
-
+"""Below receivers and exporters: HTTP servers and clients, TLS, compression."""

@@ -140,9 +140,16 @@ _DECOMPRESSORS: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
 }
 
 
-def is_supported(encoding: str) -> bool:
-    """Whether `decompress` knows this name, in lower case."""
-    return encoding in IDENTITY or encoding in _DECOMPRESSORS
+_CANONICAL: Final = {"x-gzip": "gzip", "zlib": "deflate"}
+
+
+def canonical(encoding: str) -> str | None:
+    """The name in `ENCODINGS` of what a Content-Encoding header says; empty for no compression,
+    None for one that is not supported."""
+    name = encoding.strip().lower()
+    if name in IDENTITY:
+        return ""
+    return _CANONICAL.get(name, name) if name in _DECOMPRESSORS else None
 
 
 def decompress(encoding: str, data: bytes, limit: int) -> bytes:

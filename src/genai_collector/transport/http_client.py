@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
@@ -27,6 +28,7 @@ from genai_collector.transport.compression import IDENTITY, LARGE_BODY_BYTES, co
 from genai_collector.transport.tls import ClientTLS, client_context
 
 MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
+_PIECE: Final = 256 * 1024
 USER_AGENT: Final = f"genai-collector/{__version__}"
 
 
@@ -156,7 +158,7 @@ class HttpClient:
         try:
             async with self._session.post(
                 url,
-                data=body,
+                data=_Body(body),
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -170,6 +172,27 @@ class HttpClient:
             raise Retryable(f"{host_of(url)}: no connection in time") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise Retryable(f"{host_of(url)}: {_what(exc)}") from exc
+
+
+class _Body(aiohttp.Payload):
+    """Bytes as they are, of any size, written piece by piece: the loop serves others in between
+    when the destination is slower than we are."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._body = body
+
+    @property
+    def size(self) -> int:
+        return len(self._body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        view = memoryview(self._body)
+        for at in range(0, len(view), _PIECE):
+            await writer.write(view[at : at + _PIECE])
 
 
 def _ssl_context(config: HttpClientConfig) -> ssl.SSLContext:

@@ -108,12 +108,15 @@ async def read_body(request: web.BaseRequest, limit: int, timeout_s: float) -> b
 
 
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp says: that a client speaks no HTTP is not worth a traceback."""
+    """What aiohttp says. Its records on bad requests quote them, in text and traceback: not ours."""
+
+    def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.logger.debug("The HTTP server turned something away.")
 
     def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
         if isinstance(error, HttpProcessingError):
-            self.logger.debug("A client sent something that is no HTTP request.")
+            self.debug(error)
         elif isinstance(error, BaseException):
             UnexpectedErrors(self.logger).report("HTTP server", error)
         else:
@@ -140,7 +143,7 @@ class _Listener:
         )
         self._unexpected = UnexpectedErrors(_log)
         self._servers: list[asyncio.Server] = []
-        self._web: web.Server[web.BaseRequest] | None = None
+        self._web: web.Server | None = None
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._stopping = False
@@ -181,11 +184,13 @@ class _Listener:
         )
         handshake = _TLS_HANDSHAKE_TIMEOUT_S if tls else None
         for sock in sockets:
-            server = await loop.create_server(
-                self._web, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake
-            )
-            self._servers.append(server)
+            # Read before the server owns the socket: another loop may hide it.
             self.addresses.append(address_of(sock))
+            self._servers.append(
+                await loop.create_server(
+                    self._web, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake
+                )
+            )
 
     def _context(self) -> ssl.SSLContext | None:
         try:
@@ -241,7 +246,7 @@ class _Listener:
             response = refuse(request, refusal)
             response.force_close()
             return response
-        methods = self._routes.get(request.path_qs) or self._routes.get(request.path)
+        methods = self._routes.get(request.raw_path) or self._routes.get(request.path)
         if methods is None:
             return refuse(request, Refusal(HTTPStatus.NOT_FOUND, "there is nothing at this path"))
         handler = methods.get(request.method)

@@ -7,6 +7,8 @@ A row's bits say what must be present for it to be worth a look.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Final, NamedTuple
 
 from genai_collector.formats.langfuse import keys
@@ -55,12 +57,16 @@ def content(reading: Reading, events: Sequence[Event], *, of_trace: bool = False
         found = _from_langfuse(reading.attributes, of_trace)
         if found is not None:
             return found
-    for needed, source in SOURCES:
-        if bits & needed:
-            found = source(reading, events)
-            if found is not None:
-                return found
+    for source in _sources_for(bits & _NEEDED):
+        found = source(reading, events)
+        if found is not None:
+            return found
     return NOTHING
+
+
+@lru_cache(maxsize=1024)
+def _sources_for(bits: int) -> tuple[_Source, ...]:
+    return tuple(source for needed, source in SOURCES if bits & needed)
 
 
 def _from_langfuse(attributes: PlainAttributes, of_trace: bool) -> Content | None:
@@ -174,7 +180,7 @@ def _from_content_events(reading: Reading, events: Sequence[Event]) -> Content |
                 found[side] = read_attributes(event.attributes, reading.bits & _SCOPES)
     if found == [None, None]:
         return None
-    sides = []
+    sides: list[JSON] = []
     for side, event_reading in enumerate(found):
         if event_reading is None:
             sides.append(content(read_attributes({}, reading.bits & _SCOPES), ())[side] or {})
@@ -240,7 +246,8 @@ def _from_flattened(
     input_bit: int, input_prefix: str, output_bit: int, output_prefix: str
 ) -> _Source:
     def source(reading: Reading, _: Sequence[Event]) -> Content | None:
-        given, answer = reading.keys_with(input_bit), reading.keys_with(output_bit)
+        given = reading.plan.names_with(input_bit)
+        answer = reading.plan.names_with(output_bit)
         if not given and not answer:
             return None
         return Content(
@@ -300,3 +307,4 @@ SOURCES: Final[tuple[tuple[int, _Source], ...]] = (
     (keys.GEN_AI_MESSAGES, _from_gen_ai),
 )
 """What a source needs, and the source, the strongest first (`langfuse.*` comes before all)."""
+_NEEDED: Final = reduce(or_, (needed for needed, _ in SOURCES))

@@ -1,7 +1,6 @@
 """The attribute keys that Langfuse reads, and what each is good for.
 
-A span is looked through once: every key has a set of bits, remembered per key, and their union says
-which rules can apply at all. So a rule that needs `genkit:*` costs one bit test on a span without
+Every key has a set of bits, and the union over a span's keys says which rules can apply at all. So a rule that needs `genkit:*` costs one bit test on a span without
 it. Sources: sections 3.3 to 3.12 of the Langfuse mapping.
 """
 
@@ -12,7 +11,7 @@ from typing import Final
 # What is left out of `metadata.attributes`, because it becomes input, output or metadata.
 HIDDEN: Final = 1 << 0
 
-# Keys that are collected in their order of appearance.
+# Keys that are read by their prefix, in their order of appearance.
 USAGE: Final = 1 << 1
 REQUEST: Final = 1 << 2
 INVOCATION: Final = 1 << 3
@@ -21,9 +20,6 @@ COMPLETION: Final = 1 << 5
 LLM_INPUT: Final = 1 << 6
 LLM_OUTPUT: Final = 1 << 7
 METADATA: Final = 1 << 8
-COLLECTED: Final = (
-    USAGE | REQUEST | INVOCATION | PROMPT | COMPLETION | LLM_INPUT | LLM_OUTPUT | METADATA
-)
 
 # Groups of which one bit says "some of these are here".
 LANGFUSE: Final = 1 << 9
@@ -127,7 +123,7 @@ TRACE_UPDATE_KEYS: Final = (
 """A truthy value under one of these makes a span update its trace. `gen_ai.conversation.id` is
 not among them."""
 
-_CONTENT: Final = (
+_CONTENT: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (
         LANGFUSE_IO,
         (
@@ -207,7 +203,7 @@ _CONTENT: Final = (
 )
 """Content by the source that reads it; never repeated in `metadata.attributes`."""
 
-_GROUPS: Final = (
+_GROUPS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (TRACE_UPDATE, TRACE_UPDATE_KEYS),
     (IDENTITY, (*USER_KEYS, *SESSION_KEYS, *TAG_KEYS)),
     (ENVIRONMENT, ENVIRONMENT_KEYS),
@@ -221,11 +217,14 @@ _GROUPS: Final = (
     (OPENROUTER, ("openrouter.source",)),
 )
 
+PARAMETER_PREFIXES: Final = (
+    (REQUEST, "gen_ai.request."),
+    (INVOCATION, "llm.invocation_parameters."),
+)
 _PREFIXES: Final = (
     ("gen_ai.usage.", USAGE),
     ("llm.token_count.", USAGE),
-    ("gen_ai.request.", REQUEST),
-    ("llm.invocation_parameters.", INVOCATION),
+    *((prefix, bit) for bit, prefix in PARAMETER_PREFIXES),
     ("gen_ai.prompt", PROMPT | HIDDEN),
     ("gen_ai.completion", COMPLETION | HIDDEN),
     ("llm.input_messages", LLM_INPUT | HIDDEN),
@@ -255,26 +254,15 @@ def _exact_bits() -> dict[str, int]:
 
 
 _EXACT: Final = _exact_bits()
-REMEMBERED: Final[dict[str, int]] = {}
-"""What `bits_of` has found; read directly where a call per attribute would cost too much."""
-_MOST_KEYS: Final = 8192
-_LONGEST_KEY: Final = 128
 
 
 def bits_of(key: str) -> int:
-    """The bits of one key. Asked once per distinct key, then remembered (bounded)."""
-    known = REMEMBERED.get(key)
-    if known is not None:
-        return known
+    """The bits of one key."""
     bits = _EXACT.get(key, 0)
     for prefix, bit in _PREFIXES:
         if key.startswith(prefix):
             bits |= bit
-    if key == "gen_ai.usage.cost":
-        bits &= ~USAGE
-    if len(REMEMBERED) < _MOST_KEYS and len(key) <= _LONGEST_KEY:
-        REMEMBERED[key] = bits
-    return bits
+    return bits & ~USAGE if key == "gen_ai.usage.cost" else bits
 
 
 def scope_bits(name: str) -> int:

@@ -99,8 +99,8 @@ def environment(reading: Reading, resource: Reading) -> str:
     attributes, shared = reading.attributes, resource.attributes
     if (reading.bits | resource.bits) & keys.ENVIRONMENT:
         for key in keys.ENVIRONMENT_KEYS:
-            value = first_truthy(attributes, (key,)) or first_truthy(shared, (key,))
-            if value is not None:
+            value = attributes.get(key) or shared.get(key)
+            if value:
                 return normal_environment(value)
     if reading.bits & keys.OPENROUTER and _is_failed_judge(attributes, shared):
         return normal_environment(_JUDGE)

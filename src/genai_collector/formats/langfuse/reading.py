@@ -1,74 +1,110 @@
-"""One pass over a span's attributes, shared by all rules.
+"""One look at a span's attributes, shared by all rules.
 
-`read_attributes` gives the plain values, the union of the keys' bits (see `keys`), the keys that
-some rule wants in order, and what will be `metadata.attributes`.
+Spans of one instrumentation have the same keys over and over, so what follows from the keys alone
+(which rules may apply, which attributes they read, what is hidden from `metadata.attributes`) is
+worked out once per set of keys and remembered as a `Plan`; only values are looked at per span.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, cast
 
 from genai_collector.formats.langfuse import keys
+from genai_collector.formats.langfuse.usage_roles import role_of
 from genai_collector.formats.langfuse.values import (
     JSON,
     PlainAttributes,
     is_plain,
+    js_number,
     js_text,
     plain_attributes,
 )
 from genai_collector.model import Attributes
 
-_NO_KEYS: Final[list[tuple[str, int]]] = []
+_NOT_METADATA: Final = frozenset(
+    {
+        "ai.telemetry.metadata.userId",
+        "ai.telemetry.metadata.sessionId",
+        "ai.telemetry.metadata.tags",
+        "ai.telemetry.metadata.langfusePrompt",
+    }
+)
+_MOST_KEYS: Final = 128
+"""Larger sets of keys (flattened conversations) differ each time; they are not remembered."""
+
+
+class Plan:
+    """What follows from the keys of a set of attributes, in their order."""
+
+    __slots__ = ("bits", "hidden", "metadata", "names", "parameters", "usage")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        found = [(name, keys.bits_of(name)) for name in names]
+        self.names = found
+        self.bits = 0
+        for _, bits in found:
+            self.bits |= bits
+        self.hidden = tuple(name for name, bits in found if bits & keys.HIDDEN)
+        self.usage = tuple((name, *role_of(name)) for name in self.names_with(keys.USAGE))
+        self.metadata = tuple(
+            name for name in self.names_with(keys.METADATA) if name not in _NOT_METADATA
+        )
+        self.parameters = tuple(
+            (name, short)
+            for bit, prefix in keys.PARAMETER_PREFIXES
+            for name in self.names_with(bit)
+            if (short := name[len(prefix) :]) != "model"
+        )
+
+    def names_with(self, bit: int) -> list[str]:
+        """The keys with this bit."""
+        return [name for name, bits in self.names if bits & bit]
+
+
+_remembered_plan = lru_cache(maxsize=1024)(Plan)
 
 
 class Reading:
-    """What is known of a set of attributes after one look at each."""
+    """A set of attributes with its plan."""
 
-    __slots__ = ("attributes", "bits", "collected", "shown")
+    __slots__ = ("attributes", "bits", "plan", "shown")
 
     def __init__(
-        self,
-        attributes: PlainAttributes,
-        bits: int,
-        collected: list[tuple[str, int]],
-        shown: dict[str, JSON],
+        self, attributes: PlainAttributes, bits: int, plan: Plan, shown: dict[str, JSON]
     ) -> None:
         self.attributes = attributes
         self.bits = bits
-        self.collected = collected
-        """`(key, bits)` of the keys that rules read by prefix, in order."""
+        """The plan's bits and those known beforehand (scope, events)."""
+        self.plan = plan
         self.shown = shown
         """`metadata.attributes`: all but content and metadata, values as text."""
 
-    def keys_with(self, bit: int) -> list[str]:
-        """The collected keys with this bit, in order."""
-        return [key for key, bits in self.collected if bits & bit]
-
 
 def read_attributes(attributes: Attributes, bits: int = 0) -> Reading:
-    """Look at each attribute once. `bits` are those known beforehand (scope, events)."""
-    shown: dict[str, JSON] = {}
-    collected = _NO_KEYS
-    remembered = keys.REMEMBERED
-    for key, value in attributes.items():
-        found = remembered.get(key)
-        if found is None:
-            found = keys.bits_of(key)
-        if found:
-            bits |= found
-            if found & keys.COLLECTED:
-                if collected is _NO_KEYS:
-                    collected = []
-                collected.append((key, found))
+    """Look at each value once. `bits` are those known beforehand (scope, events)."""
+    names = tuple(attributes)
+    plan = _remembered_plan(names) if len(names) <= _MOST_KEYS else Plan(names)
+    shown = attributes.copy()
+    for name in plan.hidden:
+        kind = type(shown.pop(name))
+        if kind is not str and kind is not int and not is_plain(attributes[name]):
+            return read_attributes(cast("Attributes", plain_attributes(attributes)), bits)
+    for name, value in shown.items():
         kind = type(value)
         if kind is str:
-            if not found & keys.HIDDEN:
-                shown[key] = cast("str", value)
-        elif kind is int:
-            if not found & keys.HIDDEN:
-                shown[key] = str(value)
-        elif not is_plain(value):
+            continue
+        if kind is int:
+            shown[name] = str(value)
+        elif kind is float and value - value == 0.0:  # type: ignore[operator]  # else inf or NaN
+            shown[name] = js_number(value)  # type: ignore[arg-type]
+        elif is_plain(value):
+            shown[name] = js_text(cast("JSON", value))
+        else:
             return read_attributes(cast("Attributes", plain_attributes(attributes)), bits)
-        elif not found & keys.HIDDEN:
-            shown[key] = js_text(cast("JSON", value))
-    return Reading(cast("PlainAttributes", attributes), bits, collected, shown)
+    return Reading(
+        cast("PlainAttributes", attributes),
+        bits | plan.bits,
+        plan,
+        cast("dict[str, JSON]", shown),
+    )

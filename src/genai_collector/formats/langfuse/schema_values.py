@@ -7,13 +7,16 @@ whole events.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final
 
 from genai_collector.formats.langfuse.values import JSON, parse_int
 
 _ENVIRONMENT: Final = re.compile(r"[a-z0-9_-]+")
 _LONGEST_ENVIRONMENT: Final = 40
+_LONGEST_ID: Final = 800
 _DATETIME: Final = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?"
     r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
@@ -22,8 +25,11 @@ _DATETIME: Final = re.compile(
 
 def normal_environment(value: JSON) -> str:
     """Lower case, without leading `langfuse`, at most 40 characters; `default` for the rest."""
-    if not isinstance(value, str):
-        return "default"
+    return _normal_environment(value) if isinstance(value, str) else "default"
+
+
+@lru_cache(maxsize=256)
+def _normal_environment(value: str) -> str:
     name = value.lower()
     while name.startswith("langfuse"):
         name = name[len("langfuse") :]
@@ -92,17 +98,28 @@ _OPENAI: Final = tuple(
 def normal_usage(usage: dict[str, JSON]) -> dict[str, JSON]:
     """The buckets that are stored: OpenAI's two shapes become exclusive buckets, of any other map
     the non-negative integers are kept."""
-    for counts, details in _OPENAI:
-        if usage.keys() <= {*counts, *details} and _is_openai(usage, counts, details):
-            return _from_openai(usage, counts, details)
-    kept = {key: _bucket(value) for key, value in usage.items()}
-    return {key: value for key, value in kept.items() if value is not None}
+    for names, details in _OPENAI:
+        if names[2] in usage and _is_openai(usage, names, details):
+            return _from_openai(usage, names, details)
+    return counts(usage)
+
+
+def counts(usage: dict[str, JSON]) -> dict[str, JSON]:
+    """The non-negative integers of a map, also those written as text."""
+    kept: dict[str, JSON] = {}
+    for key, value in usage.items():
+        number = value if type(value) is int and value >= 0 else _bucket(value)
+        if number is not None:
+            kept[key] = number
+    return kept
 
 
 def _is_openai(
-    usage: dict[str, JSON], counts: tuple[str, str, str], details: tuple[str, str]
+    usage: dict[str, JSON], names: tuple[str, str, str], details: tuple[str, str]
 ) -> bool:
-    if not all(_is_count(usage.get(key)) for key in counts):
+    if not usage.keys() <= {*names, *details}:
+        return False
+    if not all(_is_count(usage.get(key)) for key in names):
         return False
     for key in details:
         detail = usage.get(key)
@@ -116,10 +133,10 @@ def _is_openai(
 
 
 def _from_openai(
-    usage: dict[str, JSON], counts: tuple[str, str, str], details: tuple[str, str]
+    usage: dict[str, JSON], names: tuple[str, str, str], details: tuple[str, str]
 ) -> dict[str, JSON]:
-    result: dict[str, JSON] = {"total": _bucket(usage[counts[2]])}
-    for side, count, key in zip(("input", "output"), counts, details, strict=False):
+    result: dict[str, JSON] = {"total": _bucket(usage[names[2]])}
+    for side, count, key in zip(("input", "output"), names, details, strict=False):
         rest = _bucket(usage[count]) or 0
         for name, value in (usage.get(key) or {}).items():  # type: ignore[union-attr]
             number = _bucket(value)
@@ -137,3 +154,89 @@ def normal_costs(costs: dict[str, JSON]) -> dict[str, JSON]:
         for key, value in costs.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
     }
+
+
+class Refused(Exception):
+    """The server refuses the event; the message says where and why."""
+
+
+def identifier(value: JSON) -> JSON:
+    """1 to 800 characters without a carriage return."""
+    text = string(value)
+    assert isinstance(text, str)
+    if not text:
+        raise Refused("Too small: expected string to have >=1 characters")
+    if utf16_length(text) > _LONGEST_ID:
+        raise Refused(f"Too big: expected string to have <={_LONGEST_ID} characters")
+    if "\r" in text:
+        raise Refused("ID cannot contain carriage return characters")
+    return text
+
+
+def utf16_length(text: str) -> int:
+    """The length as the server counts it, in UTF-16 code units."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def string(value: JSON) -> JSON:
+    if not isinstance(value, str):
+        raise Refused("Invalid input: expected string")
+    return value
+
+
+def limited_text(longest: int) -> Callable[[JSON], JSON]:
+    """A string of at most so many characters."""
+
+    def check(value: JSON) -> JSON:
+        text = string(value)
+        if isinstance(text, str) and utf16_length(text) > longest:
+            raise Refused(f"Too big: expected string to have <={longest} characters")
+        return text
+
+    return check
+
+
+def choice(*allowed: str) -> Callable[[JSON], JSON]:
+    """Exactly one of these words."""
+
+    def check(value: JSON) -> JSON:
+        if value not in allowed:
+            raise Refused(f"Invalid option: expected one of {'|'.join(allowed)}")
+        return value
+
+    return check
+
+
+def datetime_text(value: JSON) -> JSON:
+    if not is_datetime(value):
+        raise Refused("Invalid ISO datetime")
+    return value
+
+
+def boolean(value: JSON) -> JSON:
+    if not isinstance(value, bool):
+        raise Refused("Invalid input: expected boolean")
+    return value
+
+
+def number(value: JSON) -> JSON:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused("Invalid input: expected number")
+    return value
+
+
+def integer(value: JSON) -> JSON:
+    given = number(value)
+    if isinstance(given, float) and not given.is_integer():
+        raise Refused("Invalid input: expected int, received number")
+    return given
+
+
+def string_list(value: JSON) -> JSON:
+    if not isinstance(value, list):
+        raise Refused("Invalid input: expected array")
+    return [string(item) for item in value]
+
+
+def json_value(value: JSON) -> JSON:
+    return value

@@ -6,12 +6,19 @@ of `input`, reasoning and audio out of `output`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from genai_collector.formats.langfuse import keys
 from genai_collector.formats.langfuse.reading import Reading
-from genai_collector.formats.langfuse.schema_values import normal_costs, normal_usage
+from genai_collector.formats.langfuse.schema_values import counts, normal_costs, normal_usage
 from genai_collector.formats.langfuse.usage_ai import usage_of_ai_sdk
+from genai_collector.formats.langfuse.usage_roles import (
+    CACHE_READ,
+    INPUT,
+    OUTPUT,
+    SUBTRACTED,
+    TOTAL,
+)
 from genai_collector.formats.langfuse.values import (
     JSON,
     PlainAttributes,
@@ -22,47 +29,6 @@ from genai_collector.formats.langfuse.values import (
     truthy,
 )
 
-_INPUT: Final = "input"
-_OUTPUT: Final = "output"
-_TOTAL: Final = "total"
-_CACHE_READ: Final = "input_cached_tokens"
-_CACHE_CREATION: Final = "input_cache_creation"
-_REASONING: Final = "output_reasoning_tokens"
-_AUDIO: Final = "output_audio_tokens"
-
-_ALIASES: Final = {
-    _INPUT: ("prompt_tokens", "input_tokens", "prompt"),
-    _OUTPUT: ("completion_tokens", "output_tokens", "completion"),
-    _TOTAL: ("total_tokens", "total"),
-    _CACHE_READ: (
-        "cache_read.input_tokens",
-        "cache_read_input_tokens",
-        "cache_read_tokens",
-        "details.cache_read_tokens",
-        "details.cache_read_input_tokens",
-        "prompt_details.cache_read",
-        "input_cached_tokens",
-    ),
-    _CACHE_CREATION: (
-        "cache_creation.input_tokens",
-        "cache_creation_input_tokens",
-        "cache_write_tokens",
-        "details.cache_write_tokens",
-        "details.cache_creation_input_tokens",
-        "prompt_details.cache_write",
-        "input_cache_creation",
-    ),
-    _REASONING: ("reasoning.output_tokens", "completion_details.reasoning"),
-    _AUDIO: ("completion_details.audio",),
-}
-"""Bucket -> the suffixes it is read from, the strongest first (a 0 counts as said)."""
-
-_ROLES: Final = {
-    suffix: (bucket, rank)
-    for bucket, suffixes in _ALIASES.items()
-    for rank, suffix in enumerate(suffixes)
-}
-_SUBTRACTED: Final = ((_INPUT, (_CACHE_READ, _CACHE_CREATION)), (_OUTPUT, (_REASONING, _AUDIO)))
 _COST_KEYS: Final = ("gen_ai.usage.cost", "llm.cost.total")
 
 
@@ -89,7 +55,7 @@ def usage_details(reading: Reading) -> dict[str, JSON]:
         return {}
     if bits & keys.SCOPE_VERTEX:
         _add_cached_of_vertex(buckets, reading.attributes)
-    return normal_usage(buckets)
+    return counts(buckets)
 
 
 def cost_details(reading: Reading) -> dict[str, JSON]:
@@ -103,7 +69,8 @@ def cost_details(reading: Reading) -> dict[str, JSON]:
         for key in _COST_KEYS:
             value = attributes.get(key)
             if value is not None and value != "":
-                return normal_costs({"total": value})
+                is_number = type(value) is float or type(value) is int
+                return {"total": value} if is_number and value >= 0 else {}  # type: ignore[operator]
     return {}
 
 
@@ -123,31 +90,23 @@ def _said_as_json(attributes: PlainAttributes, key: str) -> dict[str, JSON] | No
 
 def _generic(reading: Reading) -> dict[str, JSON]:
     """`gen_ai.usage.*` and `llm.token_count.*`, whatever they are called."""
+    attributes = reading.attributes
     found: dict[str, int | float] = {}
     ranks: dict[str, int] = {}
-    buckets: dict[str, JSON] = {}
-    for key in reading.keys_with(keys.USAGE):
-        suffix = key.removeprefix("gen_ai.usage.").removeprefix("llm.token_count.")
-        value = reading.attributes[key]
+    for key, bucket, rank in reading.plan.usage:
+        value = attributes[key]
         number = value if type(value) is int else to_number(value)
-        if number != number:  # noqa: PLR0124  # NaN
-            continue
-        role = _ROLES.get(suffix)
-        if role is None:
-            buckets[suffix.removeprefix("details.")] = number
-        else:
-            bucket, rank = role
-            # The same suffix may come with both prefixes; the later one wins, as in an object.
-            if rank <= ranks.get(bucket, rank):
-                found[bucket], ranks[bucket] = number, rank
-    for bucket, parts in _SUBTRACTED:
-        if bucket in found:
-            rest = found[bucket]
+        # The same suffix may come with both prefixes: the later one wins, as it would in an object.
+        if number == number and rank <= ranks.get(bucket, rank):  # noqa: PLR0124  # not NaN
+            found[bucket] = number
+            ranks[bucket] = rank
+    for bucket, parts in SUBTRACTED:
+        rest = found.get(bucket)
+        if rest is not None:
             for part in parts:
                 rest -= found.get(part, 0)
-            found[bucket] = max(rest, 0)
-    buckets.update(found)
-    return buckets
+            found[bucket] = rest if rest > 0 else 0
+    return cast("dict[str, JSON]", found)
 
 
 def _from_genkit(attributes: PlainAttributes) -> dict[str, JSON] | None:
@@ -159,12 +118,12 @@ def _from_genkit(attributes: PlainAttributes) -> dict[str, JSON] | None:
         return {}
     thoughts = usage.get("thoughtsTokens")
     buckets: dict[str, JSON] = {}
-    for bucket, name in ((_INPUT, "inputTokens"), (_TOTAL, "totalTokens")):
+    for bucket, name in ((INPUT, "inputTokens"), (TOTAL, "totalTokens")):
         if truthy(usage.get(name)):
             buckets[bucket] = usage[name]
     spent = usage.get("outputTokens")
     if truthy(spent):
-        buckets[_OUTPUT] = max(to_number(spent) - to_number(thoughts), 0)
+        buckets[OUTPUT] = max(to_number(spent) - to_number(thoughts), 0)
     if truthy(thoughts):
         buckets["output_reasoning"] = thoughts
     return buckets
@@ -172,13 +131,13 @@ def _from_genkit(attributes: PlainAttributes) -> dict[str, JSON] | None:
 
 def _add_cached_of_vertex(buckets: dict[str, JSON], attributes: PlainAttributes) -> None:
     """Google's ADK tells of cached tokens only inside its response blob."""
-    if "gcp.vertex.agent.llm_response" not in attributes or _CACHE_READ in buckets:
+    if "gcp.vertex.agent.llm_response" not in attributes or CACHE_READ in buckets:
         return
     response = as_object(parse_payload(attributes["gcp.vertex.agent.llm_response"])) or {}
     metadata = as_object(response.get("usage_metadata")) or {}
     cached = metadata.get("cached_content_token_count")
     if isinstance(cached, bool) or not isinstance(cached, int | float) or cached <= 0:
         return
-    buckets[_CACHE_READ] = cached
-    if _INPUT in buckets:
-        buckets[_INPUT] = max(to_number(buckets[_INPUT]) - cached, 0)
+    buckets[CACHE_READ] = cached
+    if INPUT in buckets:
+        buckets[INPUT] = max(to_number(buckets[INPUT]) - cached, 0)

@@ -111,7 +111,7 @@ def _add_anthropic(buckets: _Buckets, usage: dict[str, JSON]) -> None:
     lifetimes = usage.get("cache_creation")
     if not isinstance(lifetimes, dict | list):
         return
-    numbers = {
+    numbers: _Buckets = {
         name: value
         for name, value in _readable(lifetimes).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
@@ -120,9 +120,7 @@ def _add_anthropic(buckets: _Buckets, usage: dict[str, JSON]) -> None:
     _subtract(buckets, "input_cache_creation", [name for name, _ in _ANTHROPIC_LIFETIMES])
 
 
-def _fill(
-    buckets: _Buckets, names: tuple[tuple[str, str], ...], source: dict[str, JSON]
-) -> None:
+def _fill(buckets: _Buckets, names: tuple[tuple[str, str], ...], source: dict[str, JSON]) -> None:
     for bucket, name in names:
         if buckets.get(bucket) is None and source.get(name) is not None:
             buckets[bucket] = source[name]

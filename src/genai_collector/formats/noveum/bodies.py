@@ -75,7 +75,7 @@ def read_reply(response: Value) -> Reply:
     body = as_body(response)
     reply = Reply(id=text_or_none(body.get("id")), error=_error(body))
     chunks = objects(body.get("streamed_data"))
-    reply.messages = _choices(body) or _join(chunks)
+    reply.messages = _with_reasons(_choices(body), _join(chunks))
     reply.usage = as_body(body.get("usage")) or as_body(as_body(body.get("x_groq")).get("usage"))
     _take_names(reply, body)
     for chunk in chunks:
@@ -84,6 +84,15 @@ def read_reply(response: Value) -> Reply:
         _take_names(reply, chunk)
         _take_usage(reply, chunk)
     return reply
+
+
+def _with_reasons(whole: list[Body], joined: list[Body]) -> list[Body]:
+    """The aggregate, which knows no finish reasons, completed from its chunks."""
+    if not whole:
+        return joined
+    for message, other in zip(whole, joined, strict=False):
+        message["finish_reason"] = message["finish_reason"] or other["finish_reason"]
+    return whole
 
 
 def _take_names(reply: Reply, body: Body) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 from genai_collector.model import Value
@@ -58,7 +59,7 @@ def _parse_text(text: str) -> int | None:
 def render_timestamp(ns: int, *, zulu: bool) -> str:
     """RFC 3339 in UTC; `zulu` is the sample's spelling, with at least milliseconds."""
     seconds, rest = divmod(min(max(ns, 0), _LATEST_NS), _SECOND)
-    text = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+    text = _second(seconds)
     if rest:
         digits = f"{rest:09d}"
         while digits.endswith("000"):
@@ -67,3 +68,9 @@ def render_timestamp(ns: int, *, zulu: bool) -> str:
     elif zulu:
         text += ".000"
     return text + ("Z" if zulu else "+00:00")
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    # Many records share a second.
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -98,7 +98,7 @@ class _Codec:
         return writer
 
     def encode(self, span: Span, spelling: Spelling, *, others: bool) -> Record | None:
-        source = _source_of(span)
+        source = source_of(span)
         if source is None:
             seen = read_observation(span)
             if not (others or is_llm_call(seen)):
@@ -129,7 +129,7 @@ class _Codec:
         self, record: Record, span: Span, source: Value, spelling: Spelling
     ) -> Span | None:
         """The span of the block, if it gives this record again; else None."""
-        marked = _source_of(span) is not None
+        marked = source_of(span) is not None
         if marked != isinstance(source, str):
             return None
         if marked:
@@ -175,7 +175,7 @@ class _Codec:
 _MARKS: Final = {_RECORD: fields.SPELLING, _CHANGED: fields.RESIDUAL_SPELLING}
 
 
-def _source_of(span: Span) -> str | None:
+def source_of(span: Span) -> str | None:
     """What a span says it was: a record, a changed record with a block, or neither."""
     if fields.RESIDUAL_SPELLING in span.attributes:
         return _CHANGED

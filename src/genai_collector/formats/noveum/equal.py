@@ -50,7 +50,9 @@ def same_resource(a: Resource, b: Resource) -> bool:
 
 
 def _entity(ref: object) -> tuple[object, ...]:
-    return tuple(getattr(ref, name) for name in ("type", "id_keys", "description_keys", "schema_url"))
+    return tuple(
+        getattr(ref, name) for name in ("type", "id_keys", "description_keys", "schema_url")
+    )
 
 
 def same_scope(a: Scope, b: Scope) -> bool:

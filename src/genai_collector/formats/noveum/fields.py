@@ -16,6 +16,7 @@ from genai_collector.model import Value
 Record: TypeAlias = "dict[str, Value]"
 Spelling: TypeAlias = Literal["gateway", "seed"]
 Path: TypeAlias = "tuple[str, ...]"
+Holds: TypeAlias = "Callable[[Value], bool]"
 
 LOG_NAME: Final = "ai_gateway_request_log"
 OTHER_SPAN_NAME: Final = "otel_span"
@@ -77,7 +78,7 @@ class Row(NamedTuple):
     path: Path
     """Where in `attributes`, in the gateway's spelling."""
     attribute: str
-    holds: Callable[[Value], bool] = is_text
+    holds: Holds = is_text
     """Which values the attribute can carry; others stay in the residual."""
     gateway_default: Value | _Absent = ABSENT
     """What the gateway writes when there is nothing to say; the sample leaves it out."""
@@ -96,8 +97,8 @@ OUTPUT_TOKENS: Final = Row(
     ("metadata", "tokens", "output"), "gen_ai.usage.output_tokens", is_int64, None
 )
 
-# Members that neither the OpenTelemetry conventions nor Observation know, or that are one attribute.
-# They are also read from OTLP-born spans: there the producer may set them by these names.
+# Members that an Observation does not know. They are also read from OTLP-born spans: a producer, or
+# an operator with the attributes processor, may set them by these names.
 PLAIN_ROWS: Final = (
     Row(("org_id",), "noveum.org.id", is_text, None),
     Row(("project_id",), "noveum.project.id", is_text, None),

@@ -20,14 +20,18 @@ from genai_collector.conventions.messages import (
 from genai_collector.conventions.observation import Content, Observation
 from genai_collector.formats.noveum import fields
 from genai_collector.formats.noveum.clock import render_timestamp
-from genai_collector.formats.noveum.fields import Record, Spelling, is_int64
+from genai_collector.formats.noveum.fields import Holds, Record, Row, Spelling, is_int64
 from genai_collector.formats.noveum.json_text import canonical, dumps
 from genai_collector.formats.noveum.otel_block import BlockWriter
 from genai_collector.formats.noveum.tagged import readable
 from genai_collector.model import Attributes, Resource, Span, StatusCode, Value
 
 LLM_KINDS: Final = frozenset({"generation", "embedding"})
-_RESOURCE_KEYS: Final = ("service.name", "service.version", "deployment.environment")
+RESOURCE_KEYS: Final = (
+    "service.name",
+    "service.version",
+    "deployment.environment",
+)
 _LATEST_STATUS: Final = 599
 
 
@@ -39,12 +43,13 @@ def is_llm_call(observation: Observation) -> bool:
 class ObservedWriter:
     """Writes records from OTLP-born spans."""
 
-    __slots__ = ("_resources", "blocks", "spelling")
+    __slots__ = ("_resources", "_rows", "blocks", "spelling")
 
     def __init__(self, spelling: Spelling) -> None:
         self.spelling: Spelling = spelling
         self.blocks = BlockWriter()
         self._resources: dict[int, tuple[Resource, Record]] = {}
+        self._rows = [_plain_row(row, spelling) for row in fields.PLAIN_ROWS]
 
     def record(self, span: Span, observation: Observation | None = None) -> Record:
         """The record of one span, with the whole span in `attributes.otel`."""
@@ -62,6 +67,17 @@ class ObservedWriter:
         attributes["metadata"] = metadata
         attributes["otel"] = block
         return self.envelope(span.resource, span.end_ns or span.start_ns, name, attributes)
+
+    def call_members(self, span: Span, seen: Observation) -> Record:
+        """What a call's record says of it, for an event that describes a call."""
+        attributes = self._identity(span, seen, {})
+        del attributes["id"]
+        metadata: Record = {}
+        content = seen.read_content()
+        self._call(attributes, metadata, seen, content)
+        attributes["response"] = response_body(span, seen, content)
+        attributes["metadata"] = metadata
+        return attributes
 
     def envelope(self, resource: Resource, time_ns: int, name: str, attributes: Record) -> Record:
         """The outside of every record."""
@@ -133,24 +149,28 @@ class ObservedWriter:
             metadata["ttfb"] = int(first * 1000)
 
     def _plain_rows(self, attributes: Record, metadata: Record, said: Attributes) -> None:
-        gateway = self.spelling == "gateway"
-        for row in fields.PLAIN_ROWS:
-            path = row.path if gateway else row.seed_path or row.path
-            target = attributes if len(path) == 1 else metadata
-            value = said.get(row.attribute)
-            if value is not None and row.holds(value):
-                target[path[-1]] = value
-            elif gateway and row.gateway_default is None:
-                target.setdefault(path[-1], None)
+        for key, in_metadata, attribute, holds, null in self._rows:
+            target = metadata if in_metadata else attributes
+            value = said.get(attribute)
+            if value is not None and holds(value):
+                target[key] = value
+            elif null:
+                target.setdefault(key, None)
         project = attributes.get("project_id")
-        if gateway or project is not None:
+        if project is not None or self.spelling == "gateway":
             metadata[self._name("project_id", "projectId")] = project
+
+
+def _plain_row(row: Row, spelling: Spelling) -> tuple[str, bool, str, Holds, bool]:
+    path = row.path_in(spelling)
+    null = spelling == "gateway" and row.gateway_default is None
+    return path[-1], len(path) > 1, row.attribute, row.holds, null
 
 
 def resource_view(resource: Resource) -> Record:
     """The three members that the gateway writes; the whole resource is in `attributes.otel`."""
     said = resource.attributes
-    view: Record = {key: said[key] for key in _RESOURCE_KEYS if isinstance(said.get(key), str)}
+    view: Record = {key: said[key] for key in RESOURCE_KEYS if isinstance(said.get(key), str)}
     environment = said.get("deployment.environment.name")
     if isinstance(environment, str):
         view.setdefault("deployment.environment", environment)
@@ -191,7 +211,8 @@ def request_body(seen: Observation, content: Content) -> Record:
         _put(body, "input", content.input)
     for key, value in seen.parameters.items():
         if value is not None:
-            _put(body, fields.PARAMETER_TO_REQUEST.get(key, key), value)
+            plain = value if type(value) is int or type(value) is str else readable(value)
+            body.setdefault(fields.PARAMETER_TO_REQUEST.get(key, key), plain)
     _put(body, "tools", to_openai_tools(content.tool_definitions))
     return body
 

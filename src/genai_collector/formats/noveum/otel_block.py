@@ -11,8 +11,13 @@ from typing import Final
 
 from genai_collector.errors import DecodeError
 from genai_collector.formats.noveum.json_text import dumps, loads
-from genai_collector.formats.noveum.tagged import pack_attributes, unpack_attributes
-from genai_collector.model import Attributes, EntityRef, Event, Link, Resource, Scope, Span, Value
+from genai_collector.formats.noveum.tagged import (
+    pack_attributes,
+    packed_attributes_text,
+    packed_text,
+    unpack_attributes,
+)
+from genai_collector.model import EntityRef, Event, Link, Resource, Scope, Span, Value
 
 SOURCE: Final = "source"
 """Why a record carries a block beside its own members: see `codec`."""
@@ -46,7 +51,7 @@ class BlockWriter:
             "end_time_unix_nano": str(span.end_ns),
             "resource_json": self.resource_text(span.resource),
             "scope": self.scope(span.scope),
-            "attributes_json": text(pack_attributes(span.attributes)),
+            "attributes_json": packed_attributes_text(span.attributes),
         }
         if span.parent_span_id:
             found["parent_span_id"] = span.parent_span_id.hex()
@@ -58,7 +63,7 @@ class BlockWriter:
             if count := getattr(span, name):
                 found[name] = count
         if events := span.events:
-            found["events_json"] = text([_event(event) for event in events])
+            found["events_json"] = _events_text(events)
         if links := span.links:
             found["links_json"] = text([_link(link) for link in links])
         return found
@@ -183,7 +188,7 @@ def _to_entity_ref(ref: dict[str, Value]) -> EntityRef:
 def pack_scope(scope: Scope) -> dict[str, Value]:
     found: dict[str, Value] = {"name": scope.name, "version": scope.version}
     if scope.attributes:
-        found["attributes_json"] = text(pack_attributes(scope.attributes))
+        found["attributes_json"] = packed_attributes_text(scope.attributes)
     if scope.dropped_attributes_count:
         found["dropped_attributes_count"] = scope.dropped_attributes_count
     if scope.schema_url:
@@ -201,11 +206,16 @@ def _to_scope(packed: dict[str, Value]) -> Scope:
     )
 
 
-def _event(event: Event) -> Value:
+def _events_text(events: list[Event]) -> str:
+    raw: Value = [_event(event, event.attributes) for event in events]
+    return packed_text(raw, lambda: [_event(e, pack_attributes(e.attributes)) for e in events])
+
+
+def _event(event: Event, attributes: dict[str, Value]) -> Value:
     packed: dict[str, Value] = {
         "name": event.name,
         "time_unix_nano": str(event.time_ns),
-        "attributes": pack_attributes(event.attributes),
+        "attributes": attributes,
     }
     if event.dropped_attributes_count:
         packed["dropped_attributes_count"] = event.dropped_attributes_count
@@ -283,8 +293,3 @@ def _hex(value: Value) -> bytes:
 def decimal(value: Value) -> int:
     """A nanosecond time from its decimal string."""
     return int(_text(value))
-
-
-def unpack_object(value: Value) -> Attributes:
-    """Attributes from their JSON text."""
-    return unpack_attributes(loads(_text(value)))

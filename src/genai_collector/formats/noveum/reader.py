@@ -15,8 +15,10 @@ from genai_collector.formats.noveum.fields import Record
 from genai_collector.formats.noveum.json_text import loads
 from genai_collector.model import Value
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=\s*[\]}])', re.DOTALL)
-_NOT_BLANK: Final = re.compile(rb"[^\n]")
+# A string is matched even when it does not end: otherwise each quote in it would be tried again.
+_STRING: Final = rb'"(?:[^"\\\n]|\\.)*+"?'
+_COMMENT: Final = re.compile(_STRING + rb"|//[^\n]*")
+_TRAILING_COMMA: Final = re.compile(_STRING + rb"|,(?=\s*[\]}])")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -66,8 +68,7 @@ def _lines(body: bytes) -> list[Record] | None:
         except DecodeError as exc:
             if not records:
                 return None
-            # The line's own place, counted in the whole body.
-            raise DecodeError(str(exc).replace("line 1 ", f"line {at} ", 1)) from None
+            raise DecodeError(_at_line(str(exc), at)) from None
         if not isinstance(value, dict):
             if not records:
                 return None
@@ -76,12 +77,18 @@ def _lines(body: bytes) -> list[Record] | None:
     return records
 
 
+def _at_line(fault: str, line: int) -> str:
+    """The fault with its line counted in the whole body."""
+    where = fault.removeprefix("line 1 ")
+    return f"line {line} {where}" if where != fault else f"line {line}: {fault}"
+
+
 def _annotated(body: bytes) -> list[Record] | None:
     """The records of JSON with comments or trailing commas; None when there are none of these."""
-    plain = _TOKEN.sub(_blank, body)
+    plain = _TRAILING_COMMA.sub(_blank, _COMMENT.sub(_blank, body))
     return None if plain == body else _objects(loads(plain))
 
 
 def _blank(match: re.Match[bytes]) -> bytes:
     token = match.group()
-    return token if token.startswith(b'"') else _NOT_BLANK.sub(b" ", token)
+    return token if token.startswith(b'"') else b" " * len(token)

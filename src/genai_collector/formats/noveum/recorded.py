@@ -91,10 +91,10 @@ class RecordReader:
 def _times(timestamp: Value, latency: Value) -> tuple[int, int]:
     # The gateway takes the timestamp when it builds the record, which is when the call ends.
     end_ns = parse_timestamp(timestamp) or 0
-    if isinstance(latency, int | float) and not isinstance(latency, bool):
-        if 0 <= latency * _MILLISECOND <= end_ns:
-            return end_ns - int(latency * _MILLISECOND), end_ns
-    return end_ns, end_ns
+    if not isinstance(latency, int | float) or isinstance(latency, bool):
+        return end_ns, end_ns
+    took = latency * _MILLISECOND
+    return (end_ns - int(took) if 0 <= took <= end_ns else end_ns), end_ns
 
 
 def _ids(record: Record, record_id: Value) -> tuple[bytes, bytes]:
@@ -108,9 +108,7 @@ def _ids(record: Record, record_id: Value) -> tuple[bytes, bytes]:
     return trace[:16], span[:8]
 
 
-def _fill(
-    span: Span, record: Record, attributes: Body, metadata: Body, spelling: Spelling
-) -> None:
+def _fill(span: Span, record: Record, attributes: Body, metadata: Body, spelling: Spelling) -> None:
     found = span.attributes
     name = record.get("name")
     found[fields.SPELLING] = spelling
@@ -130,6 +128,9 @@ def _fill(
     _fill_call(found, attributes, metadata, request)
     _fill_request(found, request)
     _fill_reply(found, reply)
+    cost = _double(metadata.get("cost"))
+    if cost is not None:
+        found["gen_ai.usage.cost"] = cost
     _fill_tokens(found, metadata, reply)
     first = metadata.get("ttfb")
     if request.get("stream") is True and is_int64(first) and isinstance(first, int):
@@ -165,7 +166,7 @@ def _fill_request(found: Attributes, request: Body) -> None:
         if read is not None and (name != "n" or read != 1):
             found["gen_ai.request." + ours] = read
     prompt = request.get("prompt")
-    said = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else None
+    said: Value = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else None
     _put_messages(found, "gen_ai.input.messages", expand_messages(request.get("messages", said)))
     system = request.get("system")
     if isinstance(system, str) and system:
@@ -183,7 +184,7 @@ def _double(value: Value) -> Value:
 
 
 def _texts(value: Value) -> Value:
-    listed = [value] if isinstance(value, str) else value
+    listed: Value = [value] if isinstance(value, str) else value
     return listed if isinstance(listed, list) and listed and all(map(is_text, listed)) else None
 
 

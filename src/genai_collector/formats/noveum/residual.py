@@ -41,12 +41,14 @@ def same(a: Value, b: Value) -> bool:
 
 def _diff(base: Value, target: Value, path: Path, found: list[Value]) -> None:
     if isinstance(base, dict) and isinstance(target, dict):
-        found.extend([[*path, key]] for key in base if key not in target)
-        for key, value in target.items():
-            if key in base:
-                _diff(base[key], value, [*path, key], found)
+        # Sorted, so that the order of keys does not show in the result.
+        for key in sorted(base.keys() | target.keys()):
+            if key not in target:
+                found.append([[*path, key]])
+            elif key in base:
+                _diff(base[key], target[key], [*path, key], found)
             else:
-                found.append([[*path, key], value])
+                found.append([[*path, key], target[key]])
     elif isinstance(base, list) and isinstance(target, list) and len(base) == len(target):
         for index, value in enumerate(target):
             _diff(base[index], value, [*path, index], found)

@@ -1,6 +1,6 @@
 """OTLP values as JSON and back, exactly.
 
-Strings, booleans, null, finite doubles and integers up to 2**53 are themselves. What JSON cannot
+Strings, booleans, null, finite doubles and integers below 2**53 are themselves. What JSON cannot
 hold, or what many readers would round, is an object with one key that begins with a dollar sign:
 
     {"$int": "9223372036854775807"}   {"$bytes": "base64"}   {"$float": "NaN"}
@@ -16,10 +16,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import orjson
+
+from genai_collector.formats.noveum.json_text import dumps
 from genai_collector.model import Attributes, Value
 
-_SAFE: Final = 2**53
+_SAFE: Final = 2**53 - 1
 MAX_READABLE_DEPTH: Final = 100
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 _FLOATS: Final[dict[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -44,9 +48,27 @@ def pack(value: Value) -> Value:
 
 def pack_attributes(attributes: Attributes) -> dict[str, Value]:
     """The JSON form of attributes; never wrapped, because their place says what they are."""
-    return {
-        key: value if type(value) is str else pack(value) for key, value in attributes.items()
-    }
+    return {key: value if type(value) is str else pack(value) for key, value in attributes.items()}
+
+
+def packed_text(raw: Value, pack_all: Callable[[], Value]) -> str:
+    """The JSON text of what `pack_all()` gives; `raw` is the same with its values not packed.
+
+    Nearly all telemetry needs no tag, so the raw value is written first, and the result is used
+    unless orjson refused (bytes, long integers) or a tag is needed (a null may have been NaN).
+    """
+    try:
+        text = orjson.dumps(raw, option=orjson.OPT_STRICT_INTEGER)
+    except (TypeError, RecursionError):
+        text = b"null"
+    if b"null" in text or b'{"$' in text:
+        text = dumps(pack_all())
+    return text.decode("utf-8")
+
+
+def packed_attributes_text(attributes: Attributes) -> str:
+    """The JSON text of attributes."""
+    return packed_text(attributes, lambda: pack_attributes(attributes))
 
 
 def _looks_tagged(value: Mapping[str, Value]) -> bool:
@@ -73,9 +95,7 @@ def unpack_attributes(value: Value) -> Attributes:
     """The attributes again. Raises TypeError when it is no object."""
     if not isinstance(value, dict):
         raise TypeError("not an object")
-    return {
-        key: item if type(item) is str else unpack(item) for key, item in value.items()
-    }
+    return {key: item if type(item) is str else unpack(item) for key, item in value.items()}
 
 
 def _unpack_int(text: Value) -> Value:
@@ -107,13 +127,13 @@ _UNPACK: Final[dict[str, Callable[[Value], Value]]] = {
 }
 
 
-def readable(value: Value, *, levels: int = MAX_READABLE_DEPTH) -> Value:
+def readable(value: Value, levels: int = MAX_READABLE_DEPTH) -> Value:
     """A JSON value for people and search engines to read: bytes as base64, NaN as its name.
 
     What is nested deeper than `levels` is cut; the whole value is kept elsewhere.
     """
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind in _PLAIN:
         return value
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
@@ -122,7 +142,9 @@ def readable(value: Value, *, levels: int = MAX_READABLE_DEPTH) -> Value:
     if levels == 0:
         return "[nested too deeply]"
     if isinstance(value, list):
-        return [readable(item, levels=levels - 1) for item in value]
+        return [v if type(v) in _PLAIN else readable(v, levels - 1) for v in value]
     if isinstance(value, dict):
-        return {key: readable(item, levels=levels - 1) for key, item in value.items()}
+        return {
+            key: v if type(v) in _PLAIN else readable(v, levels - 1) for key, v in value.items()
+        }
     return value

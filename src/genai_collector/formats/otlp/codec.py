@@ -122,7 +122,8 @@ def _read(document: object, names: Names, read_item: ReadItem[ItemT]) -> Decoded
 
 
 def encode_json(signal: Signal, items: Items) -> bytes:
-    """The canonical JSON request, one line without newline. Raises as `encode` does."""
+    """The canonical JSON request, one line without newline. Raises `Unencodable` (Permanent) for
+    what is no Value; numbers are written as they are, in range or not."""
     if signal is Signal.TRACES:
         spans = cast("list[Span]", items)
         return json_text.dumps(write_request(spans, json_traces.NAMES, json_traces.write_span))

@@ -2,7 +2,7 @@
 
 Touching a protobuf wrapper from Python costs far more than touching a `bytes` object, and every
 length-delimited field has one wire form. So these messages declare what is decoded later, or
-served from a memo (attributes, events, links, resource, scope, status), as bytes. Singular
+served from a memo (attributes, events, links, resource, scope), as bytes. Singular
 submessages are declared `repeated bytes`: a submessage that a sender split in two is merged by
 concatenation, which is how protobuf defines it.
 
@@ -79,7 +79,7 @@ _MESSAGES: Final[dict[str, tuple[_Row, ...]]] = {
         _R("dropped_events_count", 12, "uint32"),
         _R("links", 13, "*bytes"),
         _R("dropped_links_count", 14, "uint32"),
-        _R("status", 15, "*bytes"),
+        _R("status", 15, "Status"),
         _R("flags", 16, "fixed32"),
     ),
     "Event": (

@@ -34,7 +34,7 @@ _GROUP_SCOPE: Final = wire.tag(2, wire.BYTES)
 _SCOPE: Final = wire.BytesField("scope", 1)
 _ITEM: Final = wire.tag(2, wire.BYTES)
 
-_RESOURCE_ATTRIBUTES: Final = AttributesField(1)
+_RESOURCE_ATTRIBUTES: Final = AttributesField(1, levels=96)
 _RESOURCE_DROPPED: Final = wire.uint32_field("resource.dropped_attributes_count", 2)
 _RESOURCE_ENTITY: Final = wire.BytesField("resource.entity_refs", 3)
 
@@ -45,7 +45,7 @@ _ENTITY_DESCRIPTION_KEY: Final = wire.BytesField("entity_ref.description_keys", 
 
 _SCOPE_NAME: Final = wire.StringField("scope.name", 1)
 _SCOPE_VERSION: Final = wire.StringField("scope.version", 2)
-_SCOPE_ATTRIBUTES: Final = AttributesField(3)
+_SCOPE_ATTRIBUTES: Final = AttributesField(3, levels=95)
 _SCOPE_DROPPED: Final = wire.uint32_field("scope.dropped_attributes_count", 4)
 
 

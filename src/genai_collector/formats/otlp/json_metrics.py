@@ -279,8 +279,10 @@ def _write_data(data: MetricData) -> tuple[str, JsonObject]:
 def _write_value(value: int | float | None) -> JsonObject:
     if value is None:
         return {}
-    if isinstance(value, float) or not wire.INT64_MIN <= value <= wire.INT64_MAX:
+    if isinstance(value, float):
         return {"asDouble": fields.double_json(value)}
+    if not wire.INT64_MIN <= value <= wire.INT64_MAX:
+        return {"asDouble": wire.nearest_double(value)}
     return {"asInt": str(int(value))}
 
 

@@ -10,7 +10,6 @@ from genai_collector.formats.otlp import json_fields as fields
 from genai_collector.formats.otlp.json_envelope import Names
 from genai_collector.formats.otlp.json_fields import UINT32, UINT64, Fault, JsonObject, compact
 from genai_collector.formats.otlp.json_values import read_attributes, write_attributes
-from genai_collector.formats.otlp.traces import decode_event, decode_link
 from genai_collector.model import Event, Link, Resource, Scope, Span
 
 NAMES: Final = Names("resourceSpans", "scopeSpans", "spans")
@@ -81,10 +80,6 @@ def _read_link(entry: JsonObject) -> Link:
 
 
 def write_span(span: Span) -> JsonObject:
-    # Encoded events are read past the span, so that it keeps them for the exporters beside us.
-    events, links = span.encoded_events, span.encoded_links
-    read_events = span.events if events is None else [decode_event(raw) for raw in events]
-    read_links = span.links if links is None else [decode_link(raw) for raw in links]
     return compact(
         {
             "traceId": span.trace_id.hex(),
@@ -98,9 +93,9 @@ def write_span(span: Span) -> JsonObject:
             "endTimeUnixNano": fields.int64_text(span.end_ns),
             "attributes": write_attributes(span.attributes),
             "droppedAttributesCount": span.dropped_attributes_count,
-            "events": [_write_event(event) for event in read_events],
+            "events": [_write_event(event) for event in span.read_events()],
             "droppedEventsCount": span.dropped_events_count,
-            "links": [_write_link(link) for link in read_links],
+            "links": [_write_link(link) for link in span.read_links()],
             "droppedLinksCount": span.dropped_links_count,
             "status": compact({"message": span.status_message, "code": int(span.status_code)}),
         }

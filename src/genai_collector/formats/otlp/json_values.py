@@ -13,12 +13,8 @@ from typing import Final
 from genai_collector.formats.otlp import json_fields as fields
 from genai_collector.formats.otlp import wire
 from genai_collector.formats.otlp.json_fields import Fault, JsonObject
-from genai_collector.formats.otlp.values import MAX_LEVELS
+from genai_collector.formats.otlp.values import MAX_LEVELS, MIN_LEVELS, descend
 from genai_collector.model import Attributes, Value
-
-READ_LEVELS: Final = MAX_LEVELS - 10
-"""So that the value can be written as protobuf wherever it stands, up to an exemplar."""
-
 
 # --- read -----------------------------------------------------------------------------------
 
@@ -31,7 +27,7 @@ def _read_pair(pair: JsonObject) -> tuple[str, Value]:
     return fields.string(pair, "key"), read_value(pair, "value")
 
 
-def read_value(owner: JsonObject, name: str, levels: int = READ_LEVELS) -> Value:
+def read_value(owner: JsonObject, name: str, levels: int = MIN_LEVELS) -> Value:
     """The AnyValue under this name; absent is None. Raises Fault."""
     value = owner.get(name)
     if value is None:
@@ -76,29 +72,30 @@ _SCALARS: Final[dict[str, Callable[[object, str], Value]]] = {
 }
 
 
-def _check_levels(levels: int) -> None:
-    if levels < 3:
+def _descend(levels: int, taken: int) -> int:
+    if levels < taken:
         raise Fault("", "nested too deep")
+    return levels - taken
 
 
 def _read_array(owner: JsonObject, levels: int) -> Value:
-    _check_levels(levels)
+    left = _descend(levels, 2)
     values: list[Value] = []
     for index, entry in enumerate(fields.array(owner, "values")):
         try:
             # An empty element is a value of its own, so null is not left out here.
             members = {} if entry is None else fields.to_object(entry, "")
-            values.append(_read_any(members, levels - 2))
+            values.append(_read_any(members, left))
         except Fault as fault:
             raise fault.under(f"arrayValue.values[{index}]") from None
     return values
 
 
 def _read_kvlist(owner: JsonObject, levels: int) -> Value:
-    _check_levels(levels)
+    left = _descend(levels, 3)
 
     def read(pair: JsonObject) -> tuple[str, Value]:
-        return fields.string(pair, "key"), read_value(pair, "value", levels - 3)
+        return fields.string(pair, "key"), read_value(pair, "value", left)
 
     try:
         return dict(fields.each(owner, "values", read))
@@ -110,7 +107,13 @@ def _read_kvlist(owner: JsonObject, levels: int) -> Value:
 
 
 def write_attributes(attributes: Attributes) -> list[JsonObject]:
-    return [{"key": key, "value": write_value(value)} for key, value in attributes.items()]
+    return [_write_pair(key, value, MAX_LEVELS) for key, value in attributes.items()]
+
+
+def _write_pair(key: str, value: Value, levels: int) -> JsonObject:
+    if not isinstance(key, str):
+        raise wire.Unencodable(f"an attribute key must be a string, not {type(key).__name__}")
+    return {"key": key, "value": write_value(value, levels)}
 
 
 def write_value(value: Value, levels: int = MAX_LEVELS) -> JsonObject:
@@ -128,12 +131,11 @@ def write_value(value: Value, levels: int = MAX_LEVELS) -> JsonObject:
         return {"doubleValue": fields.double_json(value)}
     if isinstance(value, bytes | bytearray):
         return {"bytesValue": base64.b64encode(value).decode("ascii")}
-    if levels < 3:
-        raise wire.Unencodable(f"a value is nested deeper than {MAX_LEVELS} protobuf levels")
     if isinstance(value, list | tuple):
-        values = [write_value(each, levels - 2) for each in value]
-        return {"arrayValue": fields.compact({"values": values})}
+        left = descend(levels, 2 if value else 1)
+        return {"arrayValue": fields.compact({"values": [write_value(v, left) for v in value]})}
     if isinstance(value, Mapping):
-        pairs = [{"key": k, "value": write_value(v, levels - 3)} for k, v in value.items()]
+        left = descend(levels, 3 if value else 1)
+        pairs = [_write_pair(k, v, left) for k, v in value.items()]
         return {"kvlistValue": fields.compact({"values": pairs})}
     raise wire.Unencodable(f"OTLP has no value for a Python {type(value).__name__}")

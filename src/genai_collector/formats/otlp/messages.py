@@ -89,6 +89,11 @@ class ScopeMessage(Protocol):
     dropped_attributes_count: int
 
 
+class StatusMessage(Protocol):
+    message: str
+    code: int
+
+
 class SpanMessage(Protocol):
     trace_id: bytes
     span_id: bytes
@@ -104,7 +109,7 @@ class SpanMessage(Protocol):
     dropped_events_count: int
     links: Iterable[bytes]
     dropped_links_count: int
-    status: Iterable[bytes]
+    status: StatusMessage
     flags: int
 
 
@@ -122,11 +127,6 @@ class LinkMessage(Protocol):
     attributes: Iterable[bytes]
     dropped_attributes_count: int
     flags: int
-
-
-class StatusMessage(Protocol):
-    message: str
-    code: int
 
 
 class LogRecordMessage(Protocol):
@@ -268,4 +268,3 @@ parse_resource: Final = cast("Callable[[bytes], ResourceMessage]", parser("Resou
 parse_scope: Final = cast("Callable[[bytes], ScopeMessage]", parser("Scope"))
 parse_event: Final = cast("Callable[[bytes], EventMessage]", parser("Event"))
 parse_link: Final = cast("Callable[[bytes], LinkMessage]", parser("Link"))
-parse_status: Final = cast("Callable[[bytes], StatusMessage]", parser("Status"))

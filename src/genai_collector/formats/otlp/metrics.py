@@ -180,7 +180,7 @@ _SUM: Final = wire.BytesField("metric.sum", 7)
 _HISTOGRAM: Final = wire.BytesField("metric.histogram", 9)
 _EXPONENTIAL: Final = wire.BytesField("metric.exponential_histogram", 10)
 _SUMMARY: Final = wire.BytesField("metric.summary", 11)
-_METADATA: Final = AttributesField(12)
+_METADATA: Final = AttributesField(12, levels=95)
 
 _POINT: Final = wire.BytesField("data_points", 1)
 _TEMPORALITY: Final = wire.enum_field("aggregation_temporality", 2)
@@ -191,7 +191,7 @@ _START: Final = wire.Fixed64Field("point.start_ns", 2)
 _TIME: Final = wire.Fixed64Field("point.time_ns", 3)
 _COUNT: Final = wire.Fixed64Field("point.count", 4)
 _POINT_SUM: Final = wire.DoubleField("point.sum", 5)
-_ATTRIBUTES_7: Final = AttributesField(7)
+_ATTRIBUTES_7: Final = AttributesField(7, levels=93)
 _FLAGS_8: Final = wire.uint32_field("point.flags", 8)
 _FLAGS_10: Final = wire.uint32_field("point.flags", 10)
 
@@ -201,11 +201,11 @@ _NUMBER_EXEMPLAR: Final = wire.BytesField("number_point.exemplars", 5)
 _HISTOGRAM_BUCKETS: Final = wire.BytesField("histogram_point.bucket_counts", 6)
 _HISTOGRAM_BOUNDS: Final = wire.BytesField("histogram_point.explicit_bounds", 7)
 _HISTOGRAM_EXEMPLAR: Final = wire.BytesField("histogram_point.exemplars", 8)
-_HISTOGRAM_ATTRIBUTES: Final = AttributesField(9)
+_HISTOGRAM_ATTRIBUTES: Final = AttributesField(9, levels=93)
 _HISTOGRAM_MIN: Final = wire.DoubleField("histogram_point.min", 11)
 _HISTOGRAM_MAX: Final = wire.DoubleField("histogram_point.max", 12)
 
-_EXP_ATTRIBUTES: Final = AttributesField(1)
+_EXP_ATTRIBUTES: Final = AttributesField(1, levels=93)
 _EXP_SCALE: Final = wire.SintField("exponential_point.scale", 6)
 _EXP_ZERO_COUNT: Final = wire.Fixed64Field("exponential_point.zero_count", 7)
 _EXP_POSITIVE: Final = wire.BytesField("exponential_point.positive", 8)
@@ -225,6 +225,7 @@ _EXEMPLAR_TIME: Final = wire.Fixed64Field("exemplar.time_ns", 2)
 _EXEMPLAR_VALUE: Final = wire.NumberValue(as_double=3, as_int=6)
 _EXEMPLAR_SPAN_ID: Final = wire.BytesField("exemplar.span_id", 4)
 _EXEMPLAR_TRACE_ID: Final = wire.BytesField("exemplar.trace_id", 5)
+_EXEMPLAR_ATTRIBUTES: Final = AttributesField(7, levels=92)
 
 
 def encode_metrics(metrics: list[Metric]) -> bytes:
@@ -276,7 +277,7 @@ def _write_exemplar(exemplar: Exemplar) -> bytes:
             _EXEMPLAR_VALUE.write(exemplar.value),
             _EXEMPLAR_SPAN_ID.write(exemplar.span_id),
             _EXEMPLAR_TRACE_ID.write(exemplar.trace_id),
-            _ATTRIBUTES_7.write(exemplar.filtered_attributes),
+            _EXEMPLAR_ATTRIBUTES.write(exemplar.filtered_attributes),
         ]
     )
 

@@ -10,7 +10,6 @@ from genai_collector.formats.otlp.messages import (
     SpanMessage,
     parse_event,
     parse_link,
-    parse_status,
     parse_traces,
 )
 from genai_collector.formats.otlp.values import AttributesField, read_attributes
@@ -24,10 +23,7 @@ def decode_spans(data: bytes) -> list[Span]:
 
 
 def _read_span(message: SpanMessage, resource: Resource, scope: Scope) -> Span:
-    code, description = 0, ""
-    if status := b"".join(message.status):
-        parsed = parse_status(status)
-        code, description = parsed.code, parsed.message
+    status = message.status
     span = Span(
         trace_id=message.trace_id,
         span_id=message.span_id,
@@ -39,8 +35,8 @@ def _read_span(message: SpanMessage, resource: Resource, scope: Scope) -> Span:
         start_ns=message.start_time_unix_nano,
         end_ns=message.end_time_unix_nano,
         attributes=read_attributes(message.attributes),
-        status_code=code,
-        status_message=description,
+        status_code=status.code,
+        status_message=status.message,
         dropped_attributes_count=message.dropped_attributes_count,
         dropped_events_count=message.dropped_events_count,
         dropped_links_count=message.dropped_links_count,
@@ -83,7 +79,7 @@ _NAME: Final = wire.StringField("span.name", 5)
 _KIND: Final = wire.enum_field("span.kind", 6)
 _START: Final = wire.Fixed64Field("span.start_ns", 7)
 _END: Final = wire.Fixed64Field("span.end_ns", 8)
-_ATTRIBUTES: Final = AttributesField(9)
+_ATTRIBUTES: Final = AttributesField(9, levels=95)
 _DROPPED_ATTRIBUTES: Final = wire.uint32_field("span.dropped_attributes_count", 10)
 _EVENTS: Final = wire.BytesField("span.events", 11)
 _DROPPED_EVENTS: Final = wire.uint32_field("span.dropped_events_count", 12)
@@ -97,13 +93,13 @@ _STATUS_CODE: Final = wire.enum_field("status.code", 3)
 
 _EVENT_TIME: Final = wire.Fixed64Field("event.time_ns", 1)
 _EVENT_NAME: Final = wire.StringField("event.name", 2)
-_EVENT_ATTRIBUTES: Final = AttributesField(3)
+_EVENT_ATTRIBUTES: Final = AttributesField(3, levels=94)
 _EVENT_DROPPED: Final = wire.uint32_field("event.dropped_attributes_count", 4)
 
 _LINK_TRACE_ID: Final = wire.BytesField("link.trace_id", 1)
 _LINK_SPAN_ID: Final = wire.BytesField("link.span_id", 2)
 _LINK_TRACE_STATE: Final = wire.StringField("link.trace_state", 3)
-_LINK_ATTRIBUTES: Final = AttributesField(4)
+_LINK_ATTRIBUTES: Final = AttributesField(4, levels=94)
 _LINK_DROPPED: Final = wire.uint32_field("link.dropped_attributes_count", 5)
 _LINK_FLAGS: Final = wire.Fixed32Field("link.flags", 6)
 
@@ -115,9 +111,9 @@ def encode_spans(spans: list[Span]) -> bytes:
 def _write_span(span: Span) -> bytes:
     events, links = span.encoded_events, span.encoded_links
     if events is None:
-        events = [_write_event(event) for event in span.events]
+        events = [_write_event(event) for event in span.read_events()]
     if links is None:
-        links = [_write_link(link) for link in span.links]
+        links = [_write_link(link) for link in span.read_links()]
     status = _STATUS_MESSAGE.write(span.status_message) + _STATUS_CODE.write(span.status_code)
     return b"".join(
         [

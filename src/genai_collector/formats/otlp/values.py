@@ -13,8 +13,9 @@ twice the last one wins (the specification forbids it; senders with a bug do it)
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 from genai_collector.formats.otlp import wire
 from genai_collector.formats.otlp.messages import (
@@ -24,12 +25,15 @@ from genai_collector.formats.otlp.messages import (
 )
 from genai_collector.model import Attributes, Value
 
-_Hashed = TypeVar("_Hashed", str, int, bool)
+MAX_LEVELS: Final = 96
+MIN_LEVELS: Final = 92
+"""How many messages may be nested below an AnyValue. Protobuf parsers refuse more than 100 in all,
+and an AnyValue starts four levels down in a resource, eight in an exemplar. A list takes two
+levels, a dict three."""
 
-MAX_LEVELS: Final = 100
-"""Nested messages that protobuf parsers accept. A list takes two of them, a dict three."""
-
-_MEMO_ENTRIES: Final = 4096
+_MEMO_ENTRIES: Final = 2048
+"""A memo this full starts anew: the ids and timings that each span has of its own fill it, and
+what all spans share is back after one of them."""
 _MEMO_BYTES: Final = 128
 """KeyValues longer than this are not remembered."""
 
@@ -38,25 +42,114 @@ _MEMO_BYTES: Final = 128
 
 
 class _PairMemo(dict[bytes, "tuple[str, Value]"]):
-    """KeyValue bytes -> (key, value). Reading a key that is not there parses it."""
+    """KeyValue bytes -> (key, value). Reading one that is not there parses it."""
+
+    __slots__ = ("_lists",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lists: dict[bytes, tuple[str, list[Value]]] = {}
 
     def __missing__(self, raw: bytes) -> tuple[str, Value]:
-        message = parse_key_value(raw)
-        value = read_any_value(message.value)
-        pair = message.key, value
-        if len(raw) <= _MEMO_BYTES and type(value) is not list and type(value) is not dict:
+        pair = _read_plain(raw)
+        if pair is None:
+            pair = self._read_list(raw)
+        elif len(raw) <= _MEMO_BYTES:
             if len(self) >= _MEMO_ENTRIES:
                 self.clear()
             self[raw] = pair
         return pair
 
+    def _read_list(self, raw: bytes) -> tuple[str, Value]:
+        """Finish reasons and stop sequences repeat, too; each reader gets a list of its own."""
+        if known := self._lists.get(raw):
+            return known[0], known[1].copy()
+        message = parse_key_value(raw)
+        key, value = message.key, read_any_value(message.value)
+        if (
+            type(value) is list
+            and len(raw) <= _MEMO_BYTES
+            and _MUTABLE.isdisjoint(map(type, value))
+        ):
+            if len(self._lists) >= _MEMO_ENTRIES:
+                self._lists.clear()
+            self._lists[raw] = key, value.copy()
+        return key, value
 
-_read_pair: Final = _PairMemo().__getitem__
+
+_MUTABLE: Final = frozenset({list, dict})
+
+
+class _HeadMemo(dict[bytes, "str | None"]):
+    """The first bytes of a KeyValue, up to the tag of its value -> its key.
+
+    None if they are anything but the key and the tag, as every encoder writes them."""
+
+    __slots__ = ()
+
+    def __missing__(self, head: bytes) -> str | None:
+        plain = head[0] == 0x0A and head[1] < 128 and head[-1] == 0x12 and len(head) == head[1] + 3
+        key = head[2:-1].decode() if plain else None
+        if len(self) >= _MEMO_ENTRIES:
+            self.clear()
+        if len(head) <= _MEMO_BYTES:
+            self[head] = key
+        return key
+
+
+_recall_pair: Final = _PairMemo().__getitem__
+_recall_key: Final = _HeadMemo().__getitem__
+_unpack_double: Final = struct.Struct("<d").unpack_from
+
+
+def _read_plain(raw: bytes) -> tuple[str, Value] | None:
+    """A scalar KeyValue in the layout that every encoder writes: key, value, nothing else.
+
+    None for anything else, down to the last byte: the protobuf runtime reads that, at twice the
+    cost, and judges whether it is valid. Tags: string_value 0x0a, bool_value 0x10, int_value 0x18,
+    double_value 0x21."""
+    try:
+        at = raw[1] + 3
+        key = _recall_key(raw[:at])
+        if key is None:
+            return None
+        left = len(raw) - at - 1
+        size = raw[at]
+        if size > 127:
+            return _read_long_string(key, raw, at)
+        kind, first = raw[at + 1], raw[at + 2]
+        if size != left:
+            return None
+        if kind == 0x0A:
+            return (key, raw[at + 3 :].decode()) if first == size - 2 else None
+        if kind == 0x18 and size == 3:
+            second = raw[at + 3]
+            return (key, first - 128 + (second << 7)) if first > 127 > second else None
+        if kind == 0x21 and size == 9:
+            return key, _unpack_double(raw, at + 2)[0]
+        if size == 2 and ((kind == 0x18 and first < 128) or (kind == 0x10 and first < 2)):
+            return key, (first if kind == 0x18 else first == 1)
+    except (IndexError, UnicodeDecodeError):
+        pass
+    return None
+
+
+def _read_long_string(key: str, raw: bytes, at: int) -> tuple[str, Value] | None:
+    """Lengths of two bytes each, for strings of 126 bytes and more; `at` is the outer length."""
+    low, high = raw[at], raw[at + 1]
+    if high > 127 or low - 128 + (high << 7) != len(raw) - at - 2 or raw[at + 2] != 0x0A:
+        return None
+    low, high = raw[at + 3], raw[at + 4]
+    if low < 128:
+        return (key, raw[at + 4 :].decode()) if low == len(raw) - at - 4 else None
+    if high > 127 or low - 128 + (high << 7) != len(raw) - at - 5:
+        return None
+    return key, raw[at + 5 :].decode()
 
 
 def read_attributes(encoded: Iterable[bytes]) -> Attributes:
     """The attributes of a list of encoded KeyValues; a later duplicate wins."""
-    return dict(map(_read_pair, encoded))
+    return dict(map(_recall_pair, encoded))
 
 
 def read_any_value(message: AnyValueMessage) -> Value:
@@ -115,72 +208,115 @@ def encode_any_value(value: Value, levels: int = MAX_LEVELS) -> bytes:
         return _DOUBLE + wire.double(value)
     if isinstance(value, bytes | bytearray):
         return wire.delimited(_BYTES, bytes(value))
-    if levels < 3:
-        raise wire.Unencodable(f"a value is nested deeper than {MAX_LEVELS} protobuf levels")
     if isinstance(value, list | tuple):
-        body = [wire.delimited(_ELEMENT, encode_any_value(each, levels - 2)) for each in value]
+        left = descend(levels, 2 if value else 1)
+        body = [wire.delimited(_ELEMENT, encode_any_value(each, left)) for each in value]
         return wire.delimited(_ARRAY, b"".join(body))
     if isinstance(value, Mapping):
-        pairs = [
-            wire.delimited(_ELEMENT, _encode_pair(key, each, levels - 3))
-            for key, each in value.items()
-        ]
+        left = descend(levels, 3 if value else 1)
+        pairs = [wire.delimited(_ELEMENT, _encode_pair(k, v, left)) for k, v in value.items()]
         return wire.delimited(_KVLIST, b"".join(pairs))
     raise wire.Unencodable(f"OTLP has no value for a Python {type(value).__name__}")
 
 
-def _encode_pair(key: str, value: Value, levels: int = MAX_LEVELS) -> bytes:
+def descend(levels: int, taken: int) -> int:
+    """The levels left below one that takes so many. Raises `Unencodable` if there are none."""
+    if levels < taken:
+        raise wire.Unencodable("nested too deep for protobuf parsers")
+    return levels - taken
+
+
+def _encode_key(key: str) -> bytes:
     if not isinstance(key, str):
         raise wire.Unencodable(f"an attribute key must be a string, not {type(key).__name__}")
-    name = wire.delimited(_KEY, wire.utf8(key)) if key else b""
-    return name + wire.delimited(_VALUE, encode_any_value(value, levels))
+    return wire.delimited(_KEY, wire.utf8(key)) if key else b""
+
+
+def _encode_pair(key: str, value: Value, levels: int) -> bytes:
+    return _encode_key(key) + wire.delimited(_VALUE, encode_any_value(value, levels))
+
+
+class _IntegerMemo(dict[int, bytes]):
+    """An int -> its `value` field in a KeyValue."""
+
+    __slots__ = ()
+
+    def __missing__(self, value: int) -> bytes:
+        encoded = wire.delimited(_VALUE, encode_any_value(value))
+        if len(encoded) <= _MEMO_BYTES:
+            if len(self) >= _MEMO_ENTRIES:
+                self.clear()
+            self[value] = encoded
+        return encoded
+
+
+_encoded_integer: Final = _IntegerMemo().__getitem__
+_STRINGS: Final = {str}
+_TRUE_VALUE: Final = wire.delimited(_VALUE, _TRUE)
+_FALSE_VALUE: Final = wire.delimited(_VALUE, _FALSE)
+_DOUBLE_VALUE: Final = _VALUE + wire.varint(9) + _DOUBLE
 
 
 class AttributesField:
     """A `repeated KeyValue` field of one number: attributes -> bytes, tags included."""
 
-    __slots__ = ("_booleans", "_integers", "_prefix", "_strings")
+    __slots__ = ("_heads", "_levels", "_prefix", "_texts")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, levels: int) -> None:
+        self._levels = levels
         self._prefix = wire.tag(number, wire.BYTES)
-        # One memo per type, because "1", 1 and True must not meet (1 == True).
-        self._strings: dict[tuple[str, str], bytes] = {}
-        self._integers: dict[tuple[str, int], bytes] = {}
-        self._booleans: dict[tuple[str, bool], bytes] = {}
+        self._texts: dict[tuple[str, ...], bytes] = {}
+        """(key, string) or ("", key, *list of strings) -> the whole attribute."""
+        self._heads: dict[tuple[str, int], bytes] = {}
+        """(key, length of the `value` field) -> all that comes before that field."""
 
     def write(self, attributes: Attributes) -> bytes:
-        strings, integers, booleans = self._strings, self._integers, self._booleans
+        """Raises `Unencodable`, naming the attribute, for what AnyValue cannot hold."""
+        recall, heads = self._texts.get, self._heads.get
         parts: list[bytes] = []
         for key, value in attributes.items():
+            # Exact types: True == 1 == 1.0 must not meet in a memo, and -0.0 == 0.0 in none.
             kind = type(value)
-            found: bytes | None = None
             if kind is str:
-                found = strings.get((key, value))  # type: ignore[arg-type]
-            elif kind is int:
-                found = integers.get((key, value))  # type: ignore[arg-type]
+                mark: tuple[str, ...] = (key, value)  # type: ignore[assignment]
+                parts.append(recall(mark) or self._write_text(mark, key, value))
+                continue
+            if kind is int:
+                content = _encoded_integer(value)  # type: ignore[arg-type]
+            elif kind is float:
+                content = _DOUBLE_VALUE + wire.double(value)  # type: ignore[arg-type]
             elif kind is bool:
-                found = booleans.get((key, value))  # type: ignore[arg-type]
-            parts.append(self._encode(key, value) if found is None else found)
+                content = _TRUE_VALUE if value else _FALSE_VALUE
+            elif kind is list and set(map(type, value)) == _STRINGS:  # type: ignore[arg-type]
+                mark = ("", key, *value)  # type: ignore[misc]
+                parts.append(recall(mark) or self._write_text(mark, key, value))
+                continue
+            else:
+                content = self._write_value(key, value)
+            size = len(content)
+            parts += (heads((key, size)) or self._write_head(key, size), content)
         return b"".join(parts)
 
-    def _encode(self, key: str, value: Value) -> bytes:
+    def _write_value(self, key: str, value: Value) -> bytes:
         try:
-            encoded = wire.delimited(self._prefix, _encode_pair(key, value))
+            return wire.delimited(_VALUE, encode_any_value(value, self._levels))
         except wire.Unencodable as error:
             raise wire.Unencodable(f"attribute {key!r}: {error}") from None
+
+    def _write_head(self, key: str, size: int) -> bytes:
+        name = _encode_key(key)
+        head = self._prefix + wire.varint(len(name) + size) + name
+        if len(head) <= _MEMO_BYTES:
+            if len(self._heads) >= _MEMO_ENTRIES:
+                self._heads.clear()
+            self._heads[key, size] = head
+        return head
+
+    def _write_text(self, mark: tuple[str, ...], key: str, value: Value) -> bytes:
+        content = self._write_value(key, value)
+        encoded = self._write_head(key, len(content)) + content
         if len(encoded) <= _MEMO_BYTES:
-            if type(value) is str:
-                _remember(self._strings, (key, value), encoded)
-            elif type(value) is int:
-                _remember(self._integers, (key, value), encoded)
-            elif type(value) is bool:
-                _remember(self._booleans, (key, value), encoded)
+            if len(self._texts) >= _MEMO_ENTRIES:
+                self._texts.clear()
+            self._texts[mark] = encoded
         return encoded
-
-
-def _remember(
-    memo: dict[tuple[str, _Hashed], bytes], key: tuple[str, _Hashed], encoded: bytes
-) -> None:
-    if len(memo) >= _MEMO_ENTRIES:
-        memo.clear()
-    memo[key] = encoded

@@ -76,11 +76,16 @@ def sfixed64(value: int) -> bytes:
 
 
 def doubles(values: Sequence[float]) -> bytes:
+    """The body of a packed `repeated double`."""
     return struct.pack(f"<{len(values)}d", *values)
 
 
 def fixed64s(values: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(values)}Q", *values)
+    """The body of a packed `repeated fixed64`."""
+    try:
+        return struct.pack(f"<{len(values)}Q", *values)
+    except struct.error:
+        raise Unencodable("a bucket count is out of the range of fixed64") from None
 
 
 def uint64s(values: Iterable[int]) -> bytes:
@@ -255,4 +260,11 @@ class NumberValue:
         if INT64_MIN <= value <= INT64_MAX:
             return self._as_int + _pack_sfixed64(value)
         # Wider than the field: the nearest double rather than no value at all.
-        return self._as_double + _pack_double(float(value))
+        return self._as_double + _pack_double(nearest_double(value))
+
+
+def nearest_double(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise Unencodable("a number is out of the range of double") from None

@@ -1,0 +1,164 @@
+"""From a checked configuration to a `Service`: pure construction, nothing is opened or started.
+
+One instance per receiver, exporter and extension id; one queue per exporter and signal; processors
+once per pipeline, except those that guard the whole process (`ProcessorFactory.shared`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, cast
+
+from genai_collector.component import (
+    Consumer,
+    Context,
+    Exporter,
+    ExporterFactory,
+    ExtensionFactory,
+    ProcessorFactory,
+    ReceiverFactory,
+    Telemetry,
+)
+from genai_collector.configfile.schema import CollectorConfig, Component, PipelineSpec
+from genai_collector.delivery import DeliveryConfig, QueuedExporter
+from genai_collector.model import Signal
+from genai_collector.pipeline.fanout import Fanout
+from genai_collector.pipeline.observe import OwnTelemetry
+from genai_collector.pipeline.pipeline import Pipeline, Room
+from genai_collector.pipeline.service import Part, Parts, Service, Stopping
+from genai_collector.telemetry.log import ROOT_LOGGER, component_logger
+from genai_collector.transport.http_server import HttpListeners
+
+
+def build(
+    config: CollectorConfig,
+    telemetry: Telemetry | None = None,
+    log: logging.Logger | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    wall_clock_ns: Callable[[], int] = time.time_ns,
+) -> Service:
+    """The service that the configuration describes.
+
+    `telemetry`: who counts; by default what `service.telemetry` asks for, which the service then
+    opens and closes. Raises ConfigError for what only a component itself can find out.
+    """
+    log = log or logging.getLogger(ROOT_LOGGER)
+    own: AbstractAsyncContextManager[object] = nullcontext()
+    if telemetry is None:
+        own = measured = OwnTelemetry(config.telemetry, log)
+        telemetry = measured.telemetry
+    builder = _Builder(config, own, telemetry, log, clock, wall_clock_ns)
+    return builder.build()
+
+
+class _Builder:
+    def __init__(
+        self,
+        config: CollectorConfig,
+        own: AbstractAsyncContextManager[object],
+        telemetry: Telemetry,
+        log: logging.Logger,
+        clock: Callable[[], float],
+        wall_clock_ns: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._telemetry = telemetry
+        self._log = log
+        self._clock = clock
+        self._wall_clock_ns = wall_clock_ns
+        self._stopping = Stopping()
+        self._parts = Parts(own=own, listeners=HttpListeners())
+        self._exporters: dict[str, Exporter] = {}
+        self._queues: dict[tuple[str, Signal], QueuedExporter] = {}
+        self._shared: dict[str, Room] = {}
+
+    def build(self) -> Service:
+        config = self._config
+        for extension_id in config.extension_order:
+            self._add_extension(config.extensions[extension_id])
+        pipelines = {spec.id: self._pipeline(spec) for spec in config.pipelines.values()}
+        used = {receiver for spec in config.pipelines.values() for receiver in spec.receivers}
+        for receiver in config.receivers.values():
+            if receiver.id in used:
+                self._add_receiver(receiver, pipelines)
+        return Service(
+            self._parts, self._log, self._clock, config.shutdown_timeout_s, self._stopping
+        )
+
+    def _context(self, kind: str, id: str) -> Context:
+        return Context(
+            id=id,
+            telemetry=self._telemetry,
+            log=component_logger(self._log, kind, id),
+            clock=self._clock,
+            wall_clock_ns=self._wall_clock_ns,
+            listeners=self._parts.listeners,
+            shutting_down=self._stopping,
+        )
+
+    def _add_extension(self, component: Component) -> None:
+        factory = cast("ExtensionFactory[Any]", component.factory)
+        made = factory.create(component.config, self._context("extension", component.id))
+        self._parts.extensions.append(Part("extension", component.id, made))
+
+    def _pipeline(self, spec: PipelineSpec) -> Pipeline:
+        config = self._config
+        exporters = [self._queue(config.exporters[name], spec.signal) for name in spec.exporters]
+        processors = [self._room(config.processors[name]) for name in spec.processors]
+        return Pipeline(spec.id, spec.signal, processors, exporters, self._log)
+
+    def _queue(self, component: Component, signal: Signal) -> QueuedExporter:
+        key = (component.id, signal)
+        if key not in self._queues:
+            self._queues[key] = QueuedExporter(
+                component.id,
+                signal,
+                self._exporter(component),
+                cast("DeliveryConfig", component.config),
+                self._context("exporter", component.id),
+            )
+            self._parts.queues.append(self._queues[key])
+        return self._queues[key]
+
+    def _exporter(self, component: Component) -> Exporter:
+        if component.id not in self._exporters:
+            factory = cast("ExporterFactory[Any]", component.factory)
+            made = factory.create(component.config, self._context("exporter", component.id))
+            self._exporters[component.id] = made
+            self._parts.exporters.append(Part("exporter", component.id, made))
+        return self._exporters[component.id]
+
+    def _room(self, component: Component) -> Room:
+        factory = cast("ProcessorFactory[Any]", component.factory)
+        if component.id in self._shared:
+            return self._shared[component.id]
+        made = factory.create(component.config, self._context("processor", component.id))
+        room = Room(component.id, made)
+        if factory.shared:
+            self._shared[component.id] = room
+        if isinstance(made, AbstractAsyncContextManager):
+            self._parts.processors.append(Part("processor", component.id, made))
+        return room
+
+    def _add_receiver(self, component: Component, pipelines: dict[str, Pipeline]) -> None:
+        factory = cast("ReceiverFactory[Any]", component.factory)
+        context = self._context("receiver", component.id)
+        fed = [
+            pipelines[spec.id]
+            for spec in self._config.pipelines.values()
+            if component.id in spec.receivers
+        ]
+        consumers: dict[Signal, Consumer] = {
+            signal: self._fanout(signal, [p for p in fed if p.signal is signal], context)
+            for signal in Signal
+            if any(p.signal is signal for p in fed)
+        }
+        made = factory.create(component.config, consumers, context)
+        self._parts.receivers.append(Part("receiver", component.id, made))
+
+    def _fanout(self, signal: Signal, pipelines: Sequence[Pipeline], context: Context) -> Fanout:
+        return Fanout(signal, pipelines, self._telemetry, context.log, self._clock)

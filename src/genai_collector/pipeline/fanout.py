@@ -1,0 +1,185 @@
+"""What a receiver sends to: all pipelines that take its signal, as one `Consumer`.
+
+All or nothing: the processors of all pipelines run first, then all queues are asked, then all are
+filled, with no `await` between asking and reserving. So a client that is refused and comes again
+does not leave a second copy with the destinations that had room. There are two exceptions, both
+documented (docs/architecture.md): a batch larger than a queue goes in several rounds, and a
+destination without a queue may fail after another one has taken the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Final, NamedTuple, cast
+
+from genai_collector.component import ACCEPTED, Acceptance, Gate, Telemetry
+from genai_collector.delivery import QuietLog
+from genai_collector.errors import QueueFull
+from genai_collector.model import Batch, Signal
+from genai_collector.pipeline.pipeline import Destination, Pipeline, Plan
+from genai_collector.pipeline.placing import Placement, Placing, place
+
+FILTERED: Final = "filtered"
+"""Reason under which items that a processor dropped are counted."""
+TOO_LARGE: Final = "too_large"
+
+_REST_PATIENCE_S: Final = 30.0
+"""How long the rest of a batch waits for room when its first part is already taken."""
+
+
+class _Need(NamedTuple):
+    """What one destination must have room for, all at once."""
+
+    destination: Destination
+    weight: int
+    items: int
+
+
+class Fanout:
+    """A `Consumer` over one or several pipelines of one signal."""
+
+    def __init__(
+        self,
+        signal: Signal,
+        pipelines: Sequence[Pipeline],
+        telemetry: Telemetry,
+        log: logging.Logger,
+        clock: Callable[[], float],
+    ) -> None:
+        assert pipelines
+        self._signal = signal
+        self._pipelines = list(pipelines)
+        self._telemetry = telemetry
+        self._log = QuietLog(log, "fanout", signal, clock)
+        self._gates = gates_of(pipelines)
+        self._refusing = _distinct(
+            exporter
+            for pipeline in pipelines
+            for exporter in pipeline.exporters
+            if exporter.when_full == "refuse"
+        )
+
+    def admit(self, size_bytes: int, /) -> AbstractContextManager[None]:
+        return self._admitted(size_bytes)
+
+    @contextmanager
+    def _admitted(self, size_bytes: int) -> Generator[None]:
+        for destination in self._refusing:
+            # Processors may make it smaller; but a queue without this much room is all but full.
+            if not destination.has_room(max(1, min(size_bytes, destination.capacity))):
+                raise _queue_full([destination])
+        with ExitStack() as stack:
+            for gate in self._gates:
+                stack.enter_context(gate.admit(size_bytes))
+            yield
+
+    async def consume(self, batch: Batch, /) -> Acceptance:
+        plans = self._prepare(batch)
+        placing = place(plans)
+        for number, placements in enumerate(placing.rounds):
+            await self._reserve(_needs(placements), partly_taken=number > 0)
+            await _put(placements)
+        self._count(plans, placing)
+        if not placing.rejected:
+            return ACCEPTED
+        message = f"{placing.rejected} items are larger than the queue of every exporter"
+        return Acceptance(placing.rejected, message)
+
+    def _prepare(self, batch: Batch) -> list[Plan]:
+        # Clones are made before anyone may change the batch; the last pipeline gets the original.
+        batches = [batch.clone() for _ in self._pipelines[1:]] + [batch]
+        return [
+            pipeline.prepare(own) for pipeline, own in zip(self._pipelines, batches, strict=True)
+        ]
+
+    async def _reserve(self, needs: list[_Need], *, partly_taken: bool) -> None:
+        """Room in all queues, or none. Refuses only while nothing was taken yet."""
+        while full := [need for need in needs if not need.destination.has_room(need.weight)]:
+            refusing = [need for need in full if need.destination.when_full == "refuse"]
+            if refusing and not partly_taken:
+                self._refuse(refusing)
+            await self._wait_for_room(full[0], patient=not refusing)
+        for need in needs:
+            need.destination.reserve(need.weight)
+
+    async def _wait_for_room(self, need: _Need, *, patient: bool) -> None:
+        try:
+            async with asyncio.timeout(None if patient else _REST_PATIENCE_S):
+                await need.destination.wait_for_room(need.weight)
+        except TimeoutError as exc:
+            self._telemetry.enqueue_failed(need.destination.id, self._signal, need.items)
+            raise _queue_full([need.destination]) from exc
+
+    def _refuse(self, needs: list[_Need]) -> None:
+        for need in needs:
+            self._telemetry.enqueue_failed(need.destination.id, self._signal, need.items)
+        raise _queue_full([need.destination for need in needs])
+
+    def _count(self, plans: list[Plan], placing: Placing) -> None:
+        """Counted once, when everything was taken: a refused batch comes again."""
+        for plan in plans:
+            for processor, incoming, outgoing in plan.passages:
+                self._telemetry.processed(processor, self._signal, incoming, outgoing)
+                if outgoing < incoming:
+                    self._telemetry.dropped(processor, self._signal, FILTERED, incoming - outgoing)
+        for destination, items in placing.too_heavy:
+            self._telemetry.enqueue_failed(destination.id, self._signal, items)
+            # What nobody took was not accepted, and the client is told; the rest is a loss here.
+            lost = items - placing.rejected
+            if lost:
+                self._telemetry.dropped(destination.id, self._signal, TOO_LARGE, lost)
+            self._log.say(
+                logging.ERROR,
+                destination.id,
+                "Items are larger than the whole queue of an exporter and cannot go there",
+                exporter=destination.id,
+                items=items,
+                queue_bytes=destination.capacity,
+            )
+
+
+def gates_of(pipelines: Iterable[Pipeline]) -> list[Gate]:
+    """Every processor that decides about admission, once, however many pipelines share it."""
+    found = [
+        cast("Gate", room.processor)
+        for pipeline in pipelines
+        for room in pipeline.processors
+        if callable(getattr(room.processor, "admit", None))
+    ]
+    return list({id(gate): gate for gate in found}.values())
+
+
+def _distinct(destinations: Iterable[Destination]) -> list[Destination]:
+    return list({id(destination): destination for destination in destinations}.values())
+
+
+def _needs(placements: list[Placement]) -> list[_Need]:
+    needs: dict[int, _Need] = {}
+    for destination, batch, weight in placements:
+        known = needs.get(id(destination), _Need(destination, 0, 0))
+        needs[id(destination)] = _Need(
+            destination, known.weight + weight, known.items + batch.count
+        )
+    return list(needs.values())
+
+
+async def _put(placements: list[Placement]) -> None:
+    """Fill what was reserved. When one fails, what was not put is given back."""
+    for number, (destination, batch, weight) in enumerate(placements):
+        try:
+            await destination.put(batch, weight)
+        except BaseException:
+            for rest in placements[number + 1 :]:
+                rest.destination.unreserve(rest.weight)
+            raise
+
+
+def _queue_full(destinations: list[Destination]) -> QueueFull:
+    names = ", ".join(destination.id for destination in destinations)
+    return QueueFull(
+        f"the sending queue is full: {names}",
+        retry_after=max(destination.retry_after() for destination in destinations),
+    )

@@ -1,0 +1,102 @@
+"""The `otlp` receiver: OpenTelemetry's own protocol over gRPC and HTTP.
+
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: localhost:4317}
+      http: {endpoint: localhost:4318}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from genai_collector.component import Consumer, Context, ReceiverFactory
+from genai_collector.model import Signal
+from genai_collector.receivers.otlp.config import OtlpConfig, OtlpHttpConfig
+from genai_collector.receivers.otlp.grpc import OtlpGrpcServer
+from genai_collector.receivers.otlp.http import OtlpHttpHandler
+from genai_collector.receivers.otlp.ingest import Ingest
+from genai_collector.transport.http_server import HttpListeners
+
+GRACE_S: Final = 5.0
+"""Time that requests in flight get to finish when the receiver is left."""
+
+
+class OtlpReceiver:
+    """Takes the signals that have a consumer; the others are unknown paths and methods.
+
+    HTTP routes are declared on construction. Entering opens the host's shared HTTP listeners
+    unless they are open already, and leaving closes them: receivers come and go together.
+    """
+
+    def __init__(
+        self, config: OtlpConfig, consumers: Mapping[Signal, Consumer], context: Context
+    ) -> None:
+        self._config = config
+        self._consumers = consumers
+        self._context = context
+        self._listeners: HttpListeners = context.listeners or HttpListeners()
+        self._option = f"receivers.{context.id}.protocols"
+        self._grpc: OtlpGrpcServer | None = None
+        protocols = config.protocols
+        if protocols.http is not None:
+            self._add_routes(protocols.http)
+        if protocols.grpc is not None:
+            limit = protocols.grpc.max_message_bytes
+            self._grpc = OtlpGrpcServer(
+                protocols.grpc,
+                {signal: self._ingest(signal, "grpc", limit) for signal in consumers},
+                context.log,
+                f"{self._option}.grpc.endpoint",
+            )
+
+    def _ingest(self, signal: Signal, transport: str, limit: int) -> Ingest:
+        return Ingest(signal, self._consumers[signal], self._context, transport, limit)
+
+    def _add_routes(self, http: OtlpHttpConfig) -> None:
+        for signal in self._consumers:
+            ingest = self._ingest(signal, "http", http.max_request_body_size)
+            handler = OtlpHttpHandler(http, ingest)
+            option = f"{self._option}.http.endpoint"
+            self._listeners.route(http, "POST", http.path(signal), handler, option=option)
+
+    async def __aenter__(self) -> Self:
+        await self._listeners.start()
+        if self._grpc is not None:
+            try:
+                await self._grpc.start()
+            except BaseException:
+                await self._listeners.stop(0)
+                raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        stops = [self._listeners.stop(GRACE_S)]
+        if self._grpc is not None:
+            stops.append(self._grpc.stop(GRACE_S))
+        await asyncio.gather(*stops)
+
+    def endpoints(self) -> list[str]:
+        """What listens where, such as `http://127.0.0.1:4318`; empty while closed."""
+        found: list[str] = []
+        if self._grpc is not None and self._config.protocols.grpc is not None:
+            scheme = "grpcs" if self._config.protocols.grpc.tls else "grpc"
+            found += [f"{scheme}://{address}" for address in self._grpc.addresses]
+        http = self._config.protocols.http
+        if http is not None:
+            scheme = "https" if http.tls else "http"
+            addresses = self._listeners.addresses(http.endpoint)
+            found += [f"{scheme}://{address}" for address in addresses]
+        return found
+
+
+FACTORY: Final = ReceiverFactory("otlp", OtlpConfig, OtlpReceiver, stability="stable")

@@ -1,0 +1,50 @@
+"""The small HTTP server for metrics and health."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from genai_collector.telemetry.server import PlainServer, Reply, split_endpoint
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("localhost:8888", ("127.0.0.1", 8888)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        (":8888", (None, 8888)),
+        ("[::1]:8888", ("::1", 8888)),
+    ],
+)
+def test_endpoints(endpoint: str, expected: tuple[str | None, int]) -> None:
+    """host:port, an IPv6 address in brackets, and :port for every address."""
+    assert split_endpoint(endpoint) == expected
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["localhost", "localhost:", "localhost:99999", "::1:80", "a:b"]
+)
+def test_bad_endpoints(endpoint: str) -> None:
+    """Anything else is refused with what is expected."""
+    with pytest.raises(ValueError, match="expected"):
+        split_endpoint(endpoint)
+
+
+async def test_answers_and_restarts() -> None:
+    """It answers on its paths only, and can be entered again after leaving."""
+    server = PlainServer("127.0.0.1:0", {"/here": lambda: Reply(503, "text/plain", b"no")})
+    for _ in range(2):
+        async with server, aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{server.port}"
+            async with session.get(f"{url}/here") as response:
+                assert (response.status, await response.text()) == (503, "no")
+            async with session.get(f"{url}/elsewhere") as response:
+                assert response.status == 404
+
+
+async def test_port_in_use() -> None:
+    """A taken port is an OSError, and nothing is left open."""
+    async with PlainServer("127.0.0.1:0", {}) as first:
+        with pytest.raises(OSError, match="address already in use"):
+            await PlainServer(f"127.0.0.1:{first.port}", {}).__aenter__()
