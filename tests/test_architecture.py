@@ -113,7 +113,7 @@ def test_components_do_not_import_each_other() -> None:
 
 
 def test_components_are_sorted_and_distinct() -> None:
-    """One explicit list, sorted by kind and name; every type and alias is claimed once per kind."""
+    """One explicit list, sorted by kind and name; a type or alias is claimed once per kind."""
     keys = [(factory.kind, factory.name) for factory in BUILT_IN]
     assert keys == sorted(keys)
     claimed = [(f.kind, name) for f in BUILT_IN for name in (f.name, *f.aliases)]
@@ -121,7 +121,7 @@ def test_components_are_sorted_and_distinct() -> None:
 
 
 def test_every_component_file_is_listed() -> None:
-    """A file or folder in receivers, processors, exporters or extensions is a built-in component."""
+    """A file or folder in a room of components is a built-in component."""
     kinds = {"receivers": "receiver", "processors": "processor", "exporters": "exporter",
              "extensions": "extension"}  # fmt: skip
     found = {

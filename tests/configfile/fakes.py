@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from genai_collector.component import (
     TRACES,
@@ -51,10 +51,12 @@ class ProtocolsConfig(Config):
     grpc: GrpcConfig | None = None
     http: HttpConfig | None = None
 
-    @field_validator("grpc", "http", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _present(cls, value: object) -> object:
-        return {} if value is None else value
+    def _key_enables(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: {} if given is None else given for key, given in value.items()}
+        return value
 
 
 class OtlpConfig(Config):

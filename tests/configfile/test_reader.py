@@ -91,6 +91,13 @@ FAULTS = {
             "for the next token; indent with spaces, not tabs"
         ),
     ),
+    "expression in a flow mapping": (
+        "a: {b: ${X}}",
+        (
+            "f:1:9: not YAML: expected ',' or '}', but got '{' while parsing a flow mapping; "
+            "inside { } and [ ], put ${...} in quotes"
+        ),
+    ),
     "alias": ("a: *b", "f:1:4: not YAML: found undefined alias 'b'"),
     "tag": (
         "a: !!python/name:os.system",

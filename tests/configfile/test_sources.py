@@ -193,7 +193,7 @@ def test_a_fault_points_at_the_source_that_said_it(tmp_path: Path) -> None:
         load([str(first), str(second)], ["exporters.print.timeout=5"], FACTORIES, {})
 
     assert str(caught.value).splitlines() == [
-        f"{first}:4:26: processors.set.valu: unknown field, did you mean 'value'?",
+        f"{first}:4:20: processors.set.valu: unknown field, did you mean 'value'?",
         f"{second}:3:16: exporters.print.verbosity: expected 'basic' or 'detailed', got 'loud'",
         f"--set exporters.print.timeout: exporters.print.timeout: {expected}, got 5",
     ]

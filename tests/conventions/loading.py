@@ -102,7 +102,7 @@ def values() -> st.SearchStrategy[Value]:
         ]),
     )  # fmt: skip
     scalars = st.one_of(
-        texts, st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.binary(max_size=8),
+        texts, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.binary(max_size=8),
         st.none(),
     )  # fmt: skip
     keys = st.one_of(

@@ -198,6 +198,62 @@ async def test_a_request_may_be_larger_than_grpcs_default() -> None:
     assert sizes == [len(data)]
 
 
+@pytest.mark.parametrize("size", [10, 500_000], ids=["small", "large"])
+async def test_a_cancelled_call_ends(size: int) -> None:
+    """The server is told that nobody waits any more, and the exporter stays usable."""
+    waits, left = asyncio.Event(), asyncio.Event()
+
+    async def answer(_method: str, body: bytes, _context: Any) -> bytes:
+        if b"quick" in body:
+            return b""
+        waits.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            left.set()
+        return b""
+
+    async with (
+        server(answer) as port,
+        exporter(endpoint=f"http://127.0.0.1:{port}", timeout="0s") as out,
+    ):
+        slow = otlp.batch_of(Signal.LOGS, [LogRecord(body="x" * size)])
+        export = asyncio.create_task(out.export(slow))
+        await waits.wait()
+        export.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await export
+        await asyncio.wait_for(left.wait(), 10)
+        quick = otlp.batch_of(Signal.LOGS, [LogRecord(body="quick")])
+        assert await out.export(quick) == Sent(1)
+
+
+async def test_compressing_a_large_request_does_not_hold_up_the_loop() -> None:
+    """While 8 MB of text are compressed by gRPC the loop keeps turning."""
+
+    async def answer(*_: object) -> bytes:
+        return b""
+
+    text = "".join(map(str, range(1_300_000)))
+    batch = otlp.batch_of(Signal.LOGS, [LogRecord(body=text)])
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.001)
+            turns += 1
+
+    async with (
+        server(answer) as port,
+        exporter(endpoint=f"http://127.0.0.1:{port}", timeout="60s") as out,
+    ):
+        turning = asyncio.create_task(turn())
+        assert await out.export(batch) == Sent(1)
+        turning.cancel()
+    assert turns >= 10
+
+
 async def test_tls_is_the_default_and_is_verified(tmp_path: Path) -> None:
     """host:port means TLS; https:// too; an unknown authority is refused, retryably."""
     authority = Authority(tmp_path, "ca")

@@ -69,6 +69,10 @@ class FakeReceiver(Alive):
 
     consumers: Mapping[Signal, Consumer]
     context: Context
+    listens: tuple[str, ...] = ()
+
+    def endpoints(self) -> list[str]:
+        return list(self.listens)
 
     async def receive(self, batch: Batch) -> int:
         """As a receiver does: count what was taken. Returns it."""

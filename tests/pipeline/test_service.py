@@ -132,21 +132,31 @@ async def test_a_component_that_fails_to_stop_does_not_keep_the_others(
 
 
 async def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
-    """Starting, ready, shutdown, one line per exporter and signal, complete."""
+    """What listens where, ready, shutdown, one line per exporter and signal, complete."""
     caplog.set_level(logging.INFO)
     house = _house()
     receiver = house.receiver("in/1")
+    receiver.listens = ("grpc://127.0.0.1:4317", "https://[::1]:4318")
     service = house.build()
     await service.start()
     await receiver.receive(line_batch(["a", "b"]))
     await service.stop()
     assert [line.split(" 0.")[0] for line in caplog.messages] == [
         "Starting genai-collector",
+        "Starting GRPC server",
+        "Starting HTTP server",
         "Everything is ready. Begin running and processing data.",
         "Starting shutdown...",
         "Exporter finished",
         "Shutdown complete.",
     ]
+    grpc, http = (vars(line) for line in caplog.records if "server" in line.message)
+    assert (grpc["endpoint"], http["endpoint"], http["tls"]) == (
+        "127.0.0.1:4317",
+        "[::1]:4318",
+        True,
+    )
+    assert grpc["name"].endswith("receiver.in/1")
     (last,) = [line for line in caplog.records if line.message == "Exporter finished"]
     fields = {key: vars(last)[key] for key in ("exporter", "signal", "sent", "dropped", "left")}
     assert fields == {"exporter": "out", "signal": "traces", "sent": 2, "dropped": 0, "left": 0}
@@ -233,6 +243,46 @@ async def test_a_second_signal_leaves_now() -> None:
     assert await asyncio.wait_for(running, 10) == 1
     assert house.telemetry.counts["dropped", "out", "shutdown"] == 2
     assert house.journal[-2:] == ["-in", "-health"]
+
+
+class NeverReady(Alive):
+    """A component that hangs while it starts."""
+
+    async def __aenter__(self) -> Self:
+        self.journal.append("hangs")
+        self.hanging.set()
+        await asyncio.Event().wait()
+        return self
+
+    hanging: asyncio.Event
+
+    def process(self, batch: Batch, /) -> Batch:
+        return batch
+
+
+async def test_a_second_signal_ends_a_start_that_hangs() -> None:
+    """The first waits for the start to end; the second ends it, and what had started is left."""
+    house = _house()
+    stuck = NeverReady(house.journal, "p")
+    stuck.hanging = asyncio.Event()
+    house.processor("p", lambda: stuck)
+    running = asyncio.create_task(house.build().run())
+    await stuck.hanging.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await asyncio.wait_for(running, 10) == 1
+    assert house.journal == ["+health", "+out", "hangs", "-out", "-health"]
+
+
+async def test_cancelled_run_still_stops() -> None:
+    """Whoever cancels `run` gets a collector that has shut down."""
+    house = _house()
+    running = asyncio.create_task(house.build().run())
+    await house.extensions["health"].begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert house.journal == STARTED + STOPPED
 
 
 async def test_start_and_stop_again() -> None:
@@ -324,7 +374,7 @@ async def test_taken_metrics_port_fails_the_start() -> None:
     second = dataclasses.replace(
         _house().config, telemetry=own_telemetry(address=f"127.0.0.1:{port}")
     )
-    with pytest.raises(StartError, match=r'failed to start "metrics" telemetry: OSError.*in use'):
+    with pytest.raises(StartError, match=r"in use; free it, or choose another in service\.tel"):
         await build(second, log=LOG).start()
     await first.stop()
 

@@ -21,6 +21,7 @@ from genai_collector.processors._expression import (
 )
 from genai_collector.processors.filter import FACTORY, Filter, FilterConfig
 from tests.processors.items import logs, metric, metrics, record, span, spans
+from tests.support.captures import ROOT
 from tests.support.fakes import make_context
 
 
@@ -293,3 +294,13 @@ def test_any_text_is_an_expression_or_a_fault(text: str) -> None:
         fault = str(exc)
     assert answer in (True, False)
     assert not fault or fault.startswith("column ")
+
+
+def test_the_whole_language_is_documented() -> None:
+    """Every path and function of the conditions is in docs/processors.md."""
+    page = (ROOT / "docs" / "processors.md").read_text()
+    for names in (_names.SPAN, _names.LOG_RECORD, _names.METRIC, _names.DATAPOINT):
+        for name in (*names.functions, *names.paths):
+            if name.split(".")[-1] != "string":
+                bare = name.removeprefix("span.").removeprefix("log.").removeprefix("datapoint.")
+                assert bare.replace("instrumentation_", "").split("metric.")[-1] in page, name

@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from genai_collector.component import Acceptance
 from genai_collector.errors import (
+    ConfigError,
     DecodeError,
     Overloaded,
     Permanent,
@@ -29,7 +30,16 @@ from genai_collector.errors import (
 )
 from genai_collector.model import Signal
 from genai_collector.transport.compression import ENCODINGS, compress
-from tests.receivers.harness import EXAMPLES, PATHS, Running, protobuf_request, receiving
+from genai_collector.transport.http_server import HttpListeners
+from tests.receivers.harness import (
+    EXAMPLES,
+    PATHS,
+    RecordingConsumer,
+    Running,
+    build,
+    protobuf_request,
+    receiving,
+)
 from tests.support.captures import shared
 
 PROTOBUF = "application/x-protobuf"
@@ -430,3 +440,41 @@ async def test_compression_algorithms() -> None:
             answer = await send(running, compress(encoding, body), headers=headers)
             assert answer.status == status
             assert answer.headers.get("accept-encoding") == (None if status == 200 else "zstd")
+
+
+async def test_receivers_share_the_hosts_listeners() -> None:
+    """Two receivers on one endpoint are one server, which the host opens and closes."""
+    listeners = HttpListeners()
+    first, second = RecordingConsumer(), RecordingConsumer()
+    own = {"endpoint": "127.0.0.1:0", "traces_url_path": "/second"}
+    receivers = [
+        build({"http": {"endpoint": "127.0.0.1:0"}}, {Signal.TRACES: first}, None, listeners),
+        build({"http": own}, {Signal.TRACES: second}, None, listeners, id="otlp/2"),
+    ]
+    async with receivers[0], receivers[1]:
+        assert receivers[0].endpoints() == []
+        await listeners.start()
+        [url] = receivers[0].endpoints()
+        assert receivers[1].endpoints() == [url]
+        headers = {"Content-Type": PROTOBUF}
+        async with aiohttp.ClientSession() as session:
+            for path in ("/v1/traces", "/second"):
+                body = protobuf_request(Signal.TRACES)
+                async with session.post(url + path, data=body, headers=headers) as response:
+                    assert response.status == 200
+        await listeners.stop(1)
+    assert (len(first.batches), len(second.batches)) == (1, 1)
+
+
+def test_receivers_that_cannot_share() -> None:
+    """One path for two receivers, or two sizes for one endpoint, is a configuration error."""
+    for options, said in (
+        ({}, "already served by receivers.otlp.protocols.http"),
+        ({"max_request_body_size": "1MiB"}, "max_request_body_size"),
+    ):
+        listeners = HttpListeners()
+        endpoint = {"endpoint": "127.0.0.1:0"}
+        consumers = {Signal.TRACES: RecordingConsumer()}
+        build({"http": endpoint}, consumers, None, listeners)
+        with pytest.raises(ConfigError, match=rf"receivers\.otlp/2\.protocols\.http.*{said}"):
+            build({"http": {**endpoint, **options}}, consumers, None, listeners, id="otlp/2")

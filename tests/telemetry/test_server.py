@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from genai_collector.errors import ConfigError
 from genai_collector.telemetry.server import PlainServer, Reply, split_endpoint
 
 
@@ -33,7 +34,7 @@ def test_bad_endpoints(endpoint: str) -> None:
 
 async def test_answers_and_restarts() -> None:
     """It answers on its paths only, and can be entered again after leaving."""
-    server = PlainServer("127.0.0.1:0", {"/here": lambda: Reply(503, "text/plain", b"no")})
+    server = PlainServer("127.0.0.1:0", {"/here": lambda: Reply(503, "text/plain", b"no")}, "x")
     for _ in range(2):
         async with server, aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{server.port}"
@@ -44,7 +45,9 @@ async def test_answers_and_restarts() -> None:
 
 
 async def test_port_in_use() -> None:
-    """A taken port is an OSError, and nothing is left open."""
-    async with PlainServer("127.0.0.1:0", {}) as first:
-        with pytest.raises(OSError, match="address already in use"):
-            await PlainServer(f"127.0.0.1:{first.port}", {}).__aenter__()
+    """A taken port is a ConfigError that says which option to change."""
+    async with PlainServer("127.0.0.1:0", {}, "a.b") as first:
+        with pytest.raises(
+            ConfigError, match=r"cannot listen on .*: address already in use; .* a\.b"
+        ):
+            await PlainServer(f"127.0.0.1:{first.port}", {}, "a.b").__aenter__()

@@ -85,11 +85,16 @@ def _syntax_fault(error: yaml.MarkedYAMLError, file: str) -> Fault:
     mark = error.problem_mark or error.context_mark
     problem = " ".join(part for part in (error.problem, error.context) if part)
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    return Fault(file, line, column, "", f"not YAML: {problem}{_tab_hint(error)}")
+    return Fault(file, line, column, "", f"not YAML: {problem}{_hint(problem, error)}")
 
 
-def _tab_hint(error: yaml.MarkedYAMLError) -> str:
-    return "; indent with spaces, not tabs" if "'\\t'" in str(error.problem) else ""
+def _hint(problem: str, error: yaml.MarkedYAMLError) -> str:
+    if "'\\t'" in problem:
+        return "; indent with spaces, not tabs"
+    snippet = error.problem_mark.get_snippet() if error.problem_mark else None
+    if "flow" in problem and "${" in (snippet or ""):
+        return "; inside { } and [ ], put ${...} in quotes"
+    return ""
 
 
 class _Builder:

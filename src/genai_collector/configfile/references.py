@@ -47,15 +47,18 @@ def read_extensions(declared: Declared, faults: list[Fault]) -> list[str]:
 
 def _check_sections(declared: Declared, faults: list[Fault]) -> None:
     root = declared.root
-    for section in _REQUIRED:
-        if not declared.paths[section]:
-            message = "at least one is needed, and none is configured"
-            faults.append(fault_at(place_of(root, (section,)), (section,), message))
-    path: Path = ("service", "pipelines")
-    written = find(root, path)
-    if is_null(written) or (isinstance(written, MapNode) and not written.entries):
-        message = "at least one is needed, such as traces: {receivers: [...], exporters: [...]}"
-        faults.append(fault_at(place_of(root, path), path, message))
+    needed: list[tuple[Path, str]] = [
+        (("receivers",), "at least one is needed, and none is configured"),
+        (("exporters",), "at least one is needed, and none is configured"),
+        (
+            ("service", "pipelines"),
+            "at least one is needed, such as traces: {receivers: [...], exporters: [...]}",
+        ),
+    ]
+    for path, message in needed:
+        written = find(root, path)
+        if is_null(written) or (isinstance(written, MapNode) and not written.entries):
+            faults.append(fault_at(place_of(root, path), path, message))
 
 
 def _unknown_signal(signal: str) -> str:

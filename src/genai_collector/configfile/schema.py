@@ -114,7 +114,7 @@ class MetricsConfig(Config):
 
 
 def _from_readers(readers: object) -> dict[str, object]:
-    found: dict[str, object] = Field(default_factory=dict)
+    found: dict[str, object] = {}
     for reader in readers if isinstance(readers, list) else [readers]:
         match reader:
             case {"pull": {"exporter": {"prometheus": prometheus}}}:

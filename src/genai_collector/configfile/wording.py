@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from genai_collector.configfile.tree import (
-    MapNode,
     Node,
     Path,
+    Place,
     Scalar,
     child,
     fault_at,
@@ -63,6 +63,8 @@ class _Problem(NamedTuple):
     """What would have been right, to be joined with the other alternatives; or nothing."""
     message: str
     hidden: bool
+    at_key: bool = False
+    """The key itself is wrong, or what it stands for is missing."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -82,7 +84,9 @@ def explain(error: ValidationError, model: Any, root: Node, base: Path) -> list[
     for problem in found:
         grouped.setdefault(problem.path, []).append(problem)
     return [
-        fault_at(_place(root, base, path), (*base, *path), _message(problems, here, path))
+        fault_at(
+            _place(root, (*base, *path), problems), (*base, *path), _message(problems, here, path)
+        )
         for path, problems in grouped.items()
         if not is_broken(root, (*base, *path))
     ]
@@ -125,11 +129,11 @@ def _problem(error: ErrorDetails, model: Any, node: Node | None) -> _Problem:
     context = error.get("ctx", {})
     hidden = holds_secret(model, path)
     if kind == "missing":
-        return _Problem(path, "", "is required", hidden=True)
+        return _Problem(path, "", "is required", hidden=True, at_key=True)
     if kind == "extra_forbidden":
         known = fields_at(model, path[:-1])
         hint = suggest(str(path[-1]), known)
-        return _Problem(path, "", f"unknown field{hint}", hidden=True)
+        return _Problem(path, "", f"unknown field{hint}", hidden=True, at_key=True)
     if kind in _EXPECTED:
         return _Problem(path, _EXPECTED[kind], "", hidden)
     if kind in ("literal_error", "enum"):
@@ -191,6 +195,6 @@ def _hint(node: Node | None, expected: list[str], *, hidden: bool) -> str:
     return ""
 
 
-def _place(root: Node, base: Path, path: Path) -> Any:
-    found = find(root, (*base, *path))
-    return place_of(root, (*base, *path), value=not isinstance(found, MapNode))
+def _place(root: Node, path: Path, problems: Sequence[_Problem]) -> Place:
+    of_value = not any(one.at_key for one in problems)
+    return place_of(root, path, value=of_value)

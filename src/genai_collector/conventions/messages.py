@@ -73,10 +73,12 @@ def to_instructions(value: Value) -> list[Part] | None:
             damaged = not value or value.lstrip()[:1] in ("[", "{")
             return None if damaged else [text_part(value)]
         value = parsed
+    if isinstance(value, dict):
+        value = [value]
     if isinstance(value, list) and value and _is_message(value[0]):
         messages = to_parts_messages(value)
         return None if messages is None else [part for m in messages for part in parts_of(m)]
-    return to_parts(value) if isinstance(value, list | dict) else None
+    return to_parts(value) if isinstance(value, list) else None
 
 
 def to_tool_definitions(value: Value) -> Value:
@@ -146,7 +148,11 @@ def _text_message(text: str, role: str) -> Message:
 
 
 def _is_message(raw: Value) -> bool:
-    return isinstance(raw, dict) and ("role" in raw or "parts" in raw or "message" in raw)
+    return isinstance(raw, dict) and (
+        isinstance(raw.get("role"), str)
+        or isinstance(raw.get("parts"), list)
+        or isinstance(raw.get("message"), dict)
+    )
 
 
 def _from_dict(raw: dict[str, Value], default_role: str) -> list[Message] | None:
@@ -174,7 +180,7 @@ def _message(raw: Value, default_role: str) -> Message | None:
         return {"role": _ITEMS[kind], "parts": [to_part(raw)]}
     if kind in ("human", "ai", "system", "tool") and "role" not in raw and "content" in raw:
         return _from_content(raw, _role(kind, default_role))
-    if "role" in raw or "content" in raw or "tool_calls" in raw:
+    if isinstance(raw.get("role"), str) or "content" in raw or "tool_calls" in raw:
         # Gemini's candidate: {"content": {"role", "parts"}, "finishReason"}.
         inner = raw.get("content")
         if isinstance(inner, dict) and isinstance(inner.get("parts"), list):

@@ -22,10 +22,10 @@ from typing import Final, cast
 
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import count, flag, keep, literal, number, text
-from genai_collector.conventions.content import CONTENT_COMPLETION, CONTENT_PROMPT
+from genai_collector.conventions.content import CONTENT_COMPLETION, CONTENT_PROMPT, structured
 from genai_collector.conventions.messages import parts_of, to_parts_messages
 from genai_collector.conventions.observation import Content, Message, Observation, Part
-from genai_collector.conventions.parts import text_part, to_object, tool_call_part
+from genai_collector.conventions.parts import text_part, tool_call_part
 from genai_collector.conventions.vocabulary import Row, Sources, Vocabulary
 from genai_collector.model import Span, Value
 
@@ -80,7 +80,7 @@ def _read_content(sources: Sources, content: Content) -> None:
     """OpenLIT's content, where the conventions' attributes did not hold it already."""
     if sources.operation == "execute_tool":
         if content.input is None:
-            content.input = to_object(sources.take("tool_args"))
+            content.input = structured(sources.take("tool_args"))
         return
     if content.input_messages is None or content.output_messages is None:
         _read_events(sources, content)

@@ -97,7 +97,7 @@ def media_part(url: str, modality: str, extra: dict[str, Value] | None = None) -
         part = {"type": "uri", "modality": modality, "uri": url}
     else:
         part = blob_part(match[2], modality, match[1] or None)
-    return part if extra is None else {**part, **extra}
+    return _keeping(part, extra or {})
 
 
 def blob_part(content: Value, modality: str, mime_type: Value) -> Part:
@@ -118,6 +118,14 @@ def _rest(raw: dict[str, Value], *known: str) -> dict[str, Value]:
     return {key: value for key, value in raw.items() if key not in known}
 
 
+def _keeping(part: Part, raw: dict[str, Value], *known: str) -> Part:
+    """The part, with what `raw` says beyond it."""
+    for key, value in raw.items():
+        if key not in known:
+            part.setdefault(key, value)
+    return part
+
+
 def _first(raw: dict[str, Value], *keys: str) -> Value:
     for key in keys:
         if (value := raw.get(key)) is not None:
@@ -134,9 +142,8 @@ def _modality(mime_type: Value) -> str:
 def _text(raw: dict[str, Value]) -> Part:
     if isinstance(raw.get("content"), str):
         return raw
-    return {"type": "text", "content": _string(_first(raw, "content", "text"))} | _rest(
-        raw, "type", "content", "text"
-    )
+    said = _string(_first(raw, "content", "text"))
+    return _keeping(text_part(said), raw, "type", "content", "text")
 
 
 def _tool_call(raw: dict[str, Value]) -> Part:
@@ -155,8 +162,7 @@ def _tool_call_response(raw: dict[str, Value]) -> Part:
 
 # Parts of the providers' own interfaces.
 def _openai_text(raw: dict[str, Value]) -> Part:
-    extra = _rest(raw, "type", "text")
-    return {**text_part(_string(raw.get("text"))), **extra}
+    return _keeping(text_part(_string(raw.get("text"))), raw, "type", "text")
 
 
 def _image_url(raw: dict[str, Value]) -> Part:
@@ -188,7 +194,7 @@ def _file(raw: dict[str, Value]) -> Part:
     data, url = file.get("file_data"), file.get("file_url")
     extra = _rest(file, "file_data", "file_url", "type")
     if isinstance(file.get("file_id"), str):
-        return {"type": "file", "modality": "document", **extra}
+        return _keeping({"type": "file", "modality": "document"}, extra)
     if isinstance(data, str) or isinstance(url, str):
         return media_part(_string(data or url), "document", extra)
     return raw
@@ -203,9 +209,11 @@ def _sourced(raw: dict[str, Value]) -> Part:
         if isinstance(source.get("url"), str):
             return media_part(_string(source["url"]), modality, extra)
         if isinstance(source.get("file_id"), str):
-            return {"type": "file", "modality": modality, "file_id": source["file_id"], **extra}
+            file: Part = {"type": "file", "modality": modality, "file_id": source["file_id"]}
+            return _keeping(file, extra)
         if source.get("type") == "base64":
-            return {**blob_part(source.get("data"), modality, source.get("media_type")), **extra}
+            blob = blob_part(source.get("data"), modality, source.get("media_type"))
+            return _keeping(blob, extra)
         return raw
     image = raw.get("image")
     if isinstance(image, str):
@@ -216,15 +224,13 @@ def _sourced(raw: dict[str, Value]) -> Part:
 
 
 def _tool_use(raw: dict[str, Value]) -> Part:
-    return tool_call_part(raw.get("id"), raw.get("name"), raw.get("input")) | _rest(
-        raw, "type", "id", "name", "input"
-    )
+    part = tool_call_part(raw.get("id"), raw.get("name"), raw.get("input"))
+    return _keeping(part, raw, "input")
 
 
 def _tool_result(raw: dict[str, Value]) -> Part:
-    return tool_response_part(raw.get("tool_use_id"), raw.get("content")) | _rest(
-        raw, "type", "tool_use_id", "content"
-    )
+    part = tool_response_part(raw.get("tool_use_id"), raw.get("content"))
+    return _keeping(part, raw, "tool_use_id", "content")
 
 
 def _server_tool_use(raw: dict[str, Value]) -> Part:
@@ -235,9 +241,8 @@ def _server_tool_use(raw: dict[str, Value]) -> Part:
 
 
 def _thinking(raw: dict[str, Value]) -> Part:
-    return {"type": "reasoning", "content": _string(raw.get("thinking"))} | _rest(
-        raw, "type", "thinking"
-    )
+    part: Part = {"type": "reasoning", "content": _string(raw.get("thinking"))}
+    return _keeping(part, raw, "thinking")
 
 
 def _reasoning(raw: dict[str, Value]) -> Part:
@@ -247,24 +252,21 @@ def _reasoning(raw: dict[str, Value]) -> Part:
     if isinstance(said, list):
         texts = [item.get("text") for item in said if isinstance(item, dict)]
         said = "\n".join([text for text in texts if isinstance(text, str)])
-    return {"type": "reasoning", "content": _string(said)} | _rest(
-        raw, "type", "text", "summary", "content"
-    )
+    return _keeping({"type": "reasoning", "content": _string(said)}, raw, "text", "summary")
 
 
 def _vercel_call(raw: dict[str, Value]) -> Part:
-    return tool_call_part(
-        raw.get("toolCallId"), raw.get("toolName"), _first(raw, "input", "args")
-    ) | _rest(raw, "type", "toolCallId", "toolName", "input", "args")
+    arguments = _first(raw, "input", "args")
+    part = tool_call_part(raw.get("toolCallId"), raw.get("toolName"), arguments)
+    return _keeping(part, raw, "toolCallId", "toolName", "input", "args")
 
 
 def _vercel_result(raw: dict[str, Value]) -> Part:
     response = _first(raw, "output", "result")
     if isinstance(response, dict) and "value" in response:
         response = response["value"]
-    return tool_response_part(raw.get("toolCallId"), response) | _rest(
-        raw, "type", "toolCallId", "output", "result"
-    )
+    part = tool_response_part(raw.get("toolCallId"), response)
+    return _keeping(part, raw, "toolCallId", "output", "result")
 
 
 def _openai_call(raw: dict[str, Value]) -> Part:
@@ -315,7 +317,7 @@ def _bedrock_result(raw: dict[str, Value]) -> Part:
     result = raw.get("toolResult")
     result = result if isinstance(result, dict) else {}
     part = tool_response_part(result.get("toolUseId"), result.get("content"))
-    return part | _rest(result, "toolUseId", "content")
+    return _keeping(part, result, "toolUseId", "content")
 
 
 _BY_TYPE: Final[dict[str, Reader]] = {

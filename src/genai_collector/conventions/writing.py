@@ -172,6 +172,8 @@ def span_name(span: Span, observation: Observation) -> str:
 
 
 def _differs(present: Value, wanted: Value) -> bool:
+    if present is wanted:
+        return False
     if isinstance(present, list) and isinstance(wanted, list):
         # Entries that are no text cannot be read, and are left where they are.
         return [item for item in present if isinstance(item, str)] != wanted
@@ -220,7 +222,7 @@ def _removable(
             continue
         field = _FIELDS.get(key, "")
         home = _HOMES.get(field)
-        content_home = _CONTENT_HOMES.get(field) or _indexed_home(key)
+        content_home = _CONTENT_HOMES.get(field) if field else _indexed_home(key)
         if (
             is_unset(key, attributes[key])
             or (home is not None and home != key and (home in changed or home in attributes))

@@ -7,10 +7,18 @@
 
 A generic call with identity serializers: a batch that nobody changed goes out in the bytes it
 came in.
+
+The channel is gRPC's threaded one, not `grpc.aio`: gRPC compresses while a call is started, at a
+level nobody can choose (30 ms per MB), and only the threaded one lets that happen in a thread that
+does not hold the interpreter lock. Per call it costs about 0.3 ms more.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -22,8 +30,10 @@ from genai_collector import __version__
 from genai_collector.component import Config, Context, Duration, ExporterFactory, Sent
 from genai_collector.delivery import BatchConfig, DeliveryConfig, QueueConfig, SizeWithUnit
 from genai_collector.delivery.grpc_errors import grpc_error
+from genai_collector.errors import Retryable
 from genai_collector.exporters._otlp import sent_of_protobuf
 from genai_collector.model import Batch, Signal
+from genai_collector.transport.compression import LARGE_BODY_BYTES
 from genai_collector.transport.tls import ClientTLS, channel_credentials
 
 _METHODS: Final = {
@@ -147,17 +157,18 @@ class OtlpGrpc:
         self._target, secure = _target(config.endpoint)
         self._secure = not config.tls.insecure if secure is None else secure
         self._metadata = [(k.lower(), v.get_secret_value()) for k, v in config.headers.items()]
-        self._channel: grpc.aio.Channel | None = None
+        self._compresses = config.compression != "none"
+        self._channel: grpc.Channel | None = None
         self._calls: dict[Signal, Any] = {}
 
     async def __aenter__(self) -> Self:
         config = self._config
         options, compression = _options(config), _COMPRESSIONS[config.compression]
         if self._secure:
-            credentials = channel_credentials(config.tls)
-            channel = grpc.aio.secure_channel(self._target, credentials, options, compression)
+            credentials = await asyncio.to_thread(channel_credentials, config.tls)
+            channel = grpc.secure_channel(self._target, credentials, options, compression)
         else:
-            channel = grpc.aio.insecure_channel(self._target, options, compression)
+            channel = grpc.insecure_channel(self._target, options, compression)
         self._channel = channel
         self._calls = {
             signal: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
@@ -171,23 +182,63 @@ class OtlpGrpc:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await asyncio.to_thread(channel.close)
 
     async def export(self, batch: Batch, /) -> Sent:
+        body = batch.encoded()
+        start = partial(
+            self._calls[batch.signal].future,
+            body,
+            timeout=self._config.timeout or None,
+            metadata=self._metadata,
+            wait_for_ready=self._config.wait_for_ready,
+        )
+        large = self._compresses and len(body) >= LARGE_BODY_BYTES
+        call = await _started_in_thread(start) if large else start()
         try:
-            answer: bytes = await self._calls[batch.signal](
-                batch.encoded(),
-                timeout=self._config.timeout or None,
-                metadata=self._metadata,
-                wait_for_ready=self._config.wait_for_ready,
-            )
-        except grpc.aio.AioRpcError as exc:
+            return sent_of_protobuf(batch.signal, batch.count, await _answer(call))
+        except grpc.FutureCancelledError as exc:
+            raise Retryable(f"{self._target}: the request was cancelled") from exc
+        except grpc.RpcError as exc:
             raise grpc_error(
                 exc.code(), exc.details(), exc.trailing_metadata(), self._target
             ) from exc
-        return sent_of_protobuf(batch.signal, batch.count, answer)
+
+
+async def _started_in_thread(start: Callable[[], Any]) -> Any:
+    """The call, compressed and on its way. If nobody waits any more it is cancelled."""
+    starting = asyncio.get_running_loop().run_in_executor(None, start)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_cancel_call)
+        raise
+
+
+def _cancel_call(starting: asyncio.Future[Any]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        starting.result().cancel()
+
+
+async def _answer(call: Any) -> bytes:
+    """The answer of a running call, without holding up the loop. Cancels it if cancelled."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def tell(_call: object) -> None:
+        with suppress(RuntimeError):  # the loop may be gone at the very end
+            loop.call_soon_threadsafe(done.set)
+
+    call.add_done_callback(tell)
+    try:
+        await done.wait()
+    except asyncio.CancelledError:
+        call.cancel()
+        raise
+    answer: bytes = call.result()
+    return answer
 
 
 FACTORY = ExporterFactory("otlp_grpc", OtlpGrpcConfig, OtlpGrpc, aliases=("otlp",))

@@ -58,7 +58,8 @@ class HealthCheck:
     def __init__(self, config: HealthCheckConfig, context: Context) -> None:
         self._config = config
         self._context = context
-        self._server = PlainServer(config.endpoint, {config.path: self.answer})
+        option = f"extensions.{context.id}.endpoint"
+        self._server = PlainServer(config.endpoint, {config.path: self.answer}, option)
         self._up_since: tuple[int, float] | None = None
 
     @property

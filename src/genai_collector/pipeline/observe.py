@@ -20,6 +20,7 @@ from genai_collector.telemetry.prometheus import CONTENT_TYPE
 from genai_collector.telemetry.server import PlainServer, Reply
 
 METRICS_PATH: Final = "/metrics"
+_ADDRESS: Final = "service.telemetry.metrics.address"
 _LAST_EXPORT_S: Final = 3.0
 
 
@@ -39,7 +40,7 @@ class OwnTelemetry:
             self._sdk = _sdk(config)
             self.telemetry = self._sdk
             if self._address is not None:
-                self._server = PlainServer(self._address, {METRICS_PATH: self._scrape})
+                self._server = PlainServer(self._address, {METRICS_PATH: self._scrape}, _ADDRESS)
 
     @property
     def port(self) -> int:

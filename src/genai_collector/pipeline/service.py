@@ -113,13 +113,15 @@ class Service:
         """From start to a signal (or `ask_to_stop`) to the last line. Returns the exit code."""
         with self._signals():
             try:
-                await self.start()
+                if await self._until(self.start(), None):
+                    _tune_garbage_collector()
+                    await self._stop_asked.wait()
             except StartError as exc:
                 self._log.error("Cannot start: %s", exc)
                 return 1
-            _tune_garbage_collector()
-            await self._stop_asked.wait()
-            await self.stop()
+            finally:
+                if self._entered_house:  # also when whoever runs us is cancelled
+                    await self.stop()
         return 1 if self._leave_now.is_set() else 0
 
     def ask_to_stop(self) -> None:
@@ -241,7 +243,7 @@ class Service:
                 fields = {"component": name}
                 self._log.warning("A component did not stop in time", extra=fields)
 
-    async def _until(self, work: Awaitable[object], timeout_s: float) -> bool:
+    async def _until(self, work: Awaitable[object], timeout_s: float | None) -> bool:
         """Wait until it is done, the time is over or the second signal comes, then cancel it.
         Returns whether it was done; raises what it raised."""
         task = asyncio.ensure_future(work)

@@ -45,6 +45,7 @@ class AttributeMatch(Config):
     """An attribute that must be there, and what it must be."""
 
     key: str
+    """The attribute."""
     value: Any = None
     """What the value must equal (`regexp`: what is found in it); absent: any."""
 
@@ -53,6 +54,7 @@ class LibraryMatch(Config):
     """An instrumentation library (scope)."""
 
     name: str
+    """The library's name."""
     version: str | None = None
     """Absent: any version."""
 

@@ -6,11 +6,14 @@ listeners, so that it can answer before they open and while they close.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from aiohttp import web
+
+from genai_collector.errors import ConfigError
 
 _BACKLOG: Final = 16
 
@@ -38,9 +41,14 @@ def split_endpoint(endpoint: str) -> tuple[str | None, int]:
 
 
 class PlainServer:
-    """An async context manager: listens between enter and exit. Raises OSError when it cannot."""
+    """An async context manager: listens between enter and exit. Entering raises ConfigError, which
+    names `option` (the place in the configuration to change), when it cannot."""
 
-    def __init__(self, endpoint: str, routes: Mapping[str, Callable[[], Reply]]) -> None:
+    def __init__(
+        self, endpoint: str, routes: Mapping[str, Callable[[], Reply]], option: str
+    ) -> None:
+        self._endpoint = endpoint
+        self._option = option
         self._host, self._port = split_endpoint(endpoint)
         self._routes = dict(routes)
         self._runner: web.AppRunner | None = None
@@ -60,9 +68,13 @@ class PlainServer:
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
-        except BaseException:
+        except OSError as exc:
             await runner.cleanup()
-            raise
+            reason = os.strerror(exc.errno).lower() if exc.errno else str(exc)
+            raise ConfigError(
+                f"cannot listen on {self._endpoint}: {reason}; "
+                f"free it, or choose another in {self._option}"
+            ) from exc
         self._runner = runner
         return self
 

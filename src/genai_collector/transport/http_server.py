@@ -36,7 +36,7 @@ _READ_BUFFER_BYTES: Final = 512 * 1024
 _TLS_HANDSHAKE_TIMEOUT_S: Final = 10.0
 # How long the rest of a refused body is read and thrown away, so that the client sees the answer.
 _LINGER_S: Final = 5.0
-_CLOSE_S: Final = 0.5
+_CLOSE_S: Final = 0.2
 _BACKLOG: Final = 1024
 
 

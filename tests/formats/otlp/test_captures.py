@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from genai_collector.formats import otlp
+from genai_collector.formats.otlp import json_text
 from genai_collector.model import Signal
 from tests.formats.otlp.public import parse
 from tests.support.captures import FIXTURES, SHARED, shared
@@ -42,7 +43,7 @@ def test_recorded_payloads_survive_both_encodings(folder: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted(FIXTURES.glob("o*/*.pb")),
+    sorted([*(FIXTURES / "otlp").rglob("*.pb"), *(FIXTURES / "openlit_seed").glob("*.pb")]),
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_fixtures_survive_both_encodings(path: Path) -> None:
@@ -79,8 +80,6 @@ def test_official_json_examples(name: str, signal: Signal) -> None:
 def _as_written(text: bytes) -> object:
     """A JSON request up to the liberties of its writer: letter case of ids, 5 for 5.0, the order
     of keys, and fields spelt out though they have their default (zeroThreshold, scale)."""
-    from genai_collector.formats.otlp import json_text
-
     return _normal(json_text.loads(text))
 
 

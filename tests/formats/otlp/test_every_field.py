@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from genai_collector.formats import otlp
+from genai_collector.formats.otlp.wire import delimited
 from genai_collector.model import Signal
 from tests.formats.otlp.public import REQUEST, parse
 
@@ -24,7 +25,7 @@ _SCALARS: dict[int, object] = {
 }
 
 
-def _paths(message: Descriptor, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _paths(message: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every field below a message, as the names that lead to it; AnyValue inside AnyValue once."""
     for field in message.fields:
         if field.name in PROFILES_ONLY:
@@ -55,13 +56,17 @@ def _set(message: Any, path: tuple[str, ...], number: int) -> None:
         setattr(message, name, value)
 
 
+def _envelope(signal: Signal) -> tuple[Any, Any, Any]:
+    """The fields of a request that hold groups, scopes and items."""
+    groups: Any = REQUEST[signal].DESCRIPTOR.fields[0]
+    scopes = groups.message_type.fields_by_number[2]
+    return groups, scopes, scopes.message_type.fields_by_number[2]
+
+
 def _with_one_item(signal: Signal) -> Message:
     """A request with one item that says nothing, so that what is around it has a place to live."""
     request = REQUEST[signal]()
-    groups = REQUEST[signal].DESCRIPTOR.fields[0]
-    scopes = groups.message_type.fields_by_number[2]
-    items = scopes.message_type.fields_by_number[2]
-    _set(request, (groups.name, scopes.name, items.name), 0)
+    _set(request, tuple(field.name for field in _envelope(signal)), 0)
     return request
 
 
@@ -85,18 +90,20 @@ def test_every_field_survives(signal: Signal) -> None:
 
 @pytest.mark.parametrize("signal", Signal)
 def test_split_submessages_are_merged(signal: Signal) -> None:
-    """A message that comes in two halves on the wire is merged, as protobuf demands, wherever it
-    stands: the request says what its concatenation with itself says to the public messages."""
-    field = REQUEST[signal].DESCRIPTOR.fields[0]
+    """A message that comes in two halves on the wire is merged, as protobuf demands, also where
+    our own descriptors keep it as bytes."""
+    groups, scopes, items = _envelope(signal)
     halves = []
     for name in ("first", "second"):
-        group = field.message_type._concrete_class()
+        group = getattr(REQUEST[signal](), groups.name).add()
         group.resource.attributes.add(key=name).value.string_value = name
-        part = getattr(group, field.message_type.fields_by_number[2].name).add()
+        part = getattr(group, scopes.name).add()
         part.scope.attributes.add(key=name).value.int_value = 1
         part.scope.name = name
-        getattr(part, part.DESCRIPTOR.fields_by_number[2].name).add()
+        getattr(part, items.name).add()
         halves.append(group.SerializeToString())
-    whole = b"".join(halves)
-    data = b"\x0a" + bytes((len(whole),)) + whole
-    assert parse(signal, otlp.encode(signal, otlp.decode(signal, data))) == parse(signal, data)
+    # Two halves of one group: the resource comes twice and is one.
+    data = delimited(b"\x0a", b"".join(halves))
+    wanted = parse(signal, data)
+    assert len(getattr(wanted, groups.name)[0].resource.attributes) == 2
+    assert parse(signal, otlp.encode(signal, otlp.decode(signal, data))) == wanted

@@ -22,10 +22,12 @@ docs/langfuse.md lists it. What is done better than Langfuse does it is listed t
 from genai_collector.formats.langfuse.events import EncodedEvent, encode_spans
 from genai_collector.formats.langfuse.schema import Parsed, parse_event
 from genai_collector.formats.langfuse.scores import scores_from_logs, scores_from_metrics
+from genai_collector.formats.langfuse.shorten import MARKER, shorten_event
 from genai_collector.formats.langfuse.unmapped import loss
 from genai_collector.formats.langfuse.wire import dump_event, encode_batch
 
 __all__ = [
+    "MARKER",
     "EncodedEvent",
     "Parsed",
     "dump_event",
@@ -35,4 +37,5 @@ __all__ = [
     "parse_event",
     "scores_from_logs",
     "scores_from_metrics",
+    "shorten_event",
 ]

@@ -10,7 +10,7 @@ stored once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from genai_collector.formats.langfuse import keys, metadata, model, names
@@ -119,7 +119,7 @@ class _Context:
 def encode_spans(
     spans: Sequence[Span],
     *,
-    seen_traces: Collection[str] = (),
+    seen_traces: Container[str] = (),
     now_ns: int = 0,
     keep_unmapped: bool = False,
 ) -> list[EncodedEvent]:
@@ -131,14 +131,16 @@ def encode_spans(
     """
     context = _Context(now_ns, keep_unmapped)
     encoded: list[EncodedEvent] = []
-    seen = set(seen_traces)
+    seen: set[str] = set()
     bare: dict[str, EncodedEvent] = {}
     described: set[str] = set()
     for index, span in enumerate(spans):
         if not span.trace_id or not span.span_id:
             continue
         reader = context.read(span)
-        trace, is_full = _trace_body(reader, is_new=reader.trace_id not in seen)
+        trace, is_full = _trace_body(
+            reader, is_new=not (reader.trace_id in seen or reader.trace_id in seen_traces)
+        )
         if trace is not None:
             event = EncodedEvent(_envelope(reader, "trace", reader.start, trace), index)
             encoded.append(event)

@@ -7,6 +7,7 @@ result is bounded: at most 64 segments per path and 10,001 list slots per value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from genai_collector.formats.langfuse.values import JSON, PlainAttributes
@@ -129,7 +130,7 @@ def _fits(node: _Node, path: Sequence[str]) -> bool:
 
 
 def _set(node: _Node, path: Sequence[str], value: JSON) -> None:
-    for segment, following in zip(path, path[1:], strict=False):
+    for segment, following in pairwise(path):
         below = node.items.get(segment)
         if not isinstance(below, _Node):
             below = _Node(_position(following) is not None)

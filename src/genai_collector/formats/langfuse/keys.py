@@ -1,6 +1,7 @@
 """The attribute keys that Langfuse reads, and what each is good for.
 
-Every key has a set of bits, and the union over a span's keys says which rules can apply at all. So a rule that needs `genkit:*` costs one bit test on a span without
+Every key has a set of bits, and the union over a span's keys says which rules can apply at all.
+So a rule that needs `genkit:*` costs one bit test on a span without
 it. Sources: sections 3.3 to 3.12 of the Langfuse mapping.
 """
 

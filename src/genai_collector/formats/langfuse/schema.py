@@ -80,7 +80,7 @@ def _object(value: JSON) -> Object:
 
 def _usage(value: JSON) -> JSON:
     """The old shape of usage: one object with counts, unit and costs."""
-    given = _checked(_object(value), _USAGE, "usage")
+    given = _checked(_object(value), _USAGE, "")
     if any(key in given for key in _OPENAI_COUNTS):
         return {
             **{name: given[key] for key, name in _OPENAI_COUNTS.items() if key in given},
@@ -165,6 +165,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "observation-create": _Kind(_LEGACY, required=("type",), has_environment=False),
     "observation-update": _Kind(_LEGACY, required=("type",), has_environment=False),
 }
+_ALL_KINDS: Final = frozenset({*_KINDS, "score-create", "sdk-log"})
 
 
 def parse_event(event: JSON) -> Parsed:
@@ -181,7 +182,7 @@ def _parse(event: Object) -> Object:
     kind = event.get("type")
     if kind == "dataset-run-item-create":
         raise Refused("Dataset run item creation is only allowed for internal usage")
-    if kind not in ("score-create", "sdk-log") and kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _ALL_KINDS:
         raise Refused("type: Invalid input")
     parsed = _checked(
         event, {"id": identifier, "timestamp": datetime_text, "metadata": json_value}, ""
@@ -192,7 +193,7 @@ def _parse(event: Object) -> Object:
     body = event.get("body")
     if not isinstance(body, dict):
         raise Refused("body: Invalid input: expected object")
-    return {**parsed, "type": kind, "body": _body(str(kind), body)}
+    return {**parsed, "type": kind, "body": _body(kind, body)}
 
 
 def _body(kind: str, body: Object) -> Object:

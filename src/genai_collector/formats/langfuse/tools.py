@@ -85,10 +85,10 @@ def _take_indexed(attributes: Object, shown: Object, tools: list[JSON]) -> None:
     """OpenInference has one attribute per tool."""
     positions = []
     for key in attributes:
-        parts = key.split(".")
-        if parts[:2] == ["llm", "tools"] and parts[3:] == ["tool", "json_schema"]:
-            if parts[2].isdecimal() and parts[2].isascii():
-                positions.append((int(parts[2]), key))
+        position = key.removeprefix("llm.tools.").removesuffix(".tool.json_schema")
+        is_one = key == f"llm.tools.{position}.tool.json_schema"
+        if is_one and position.isdecimal() and position.isascii():
+            positions.append((int(position), key))
     for _, key in sorted(positions, key=lambda found: found[0]):
         tool = _parsed(attributes[key])
         if _name(tool):

@@ -105,7 +105,7 @@ def _generic(reading: Reading) -> dict[str, JSON]:
         if rest is not None:
             for part in parts:
                 rest -= found.get(part, 0)
-            found[bucket] = rest if rest > 0 else 0
+            found[bucket] = max(rest, 0)
     return cast("dict[str, JSON]", found)
 
 

@@ -29,8 +29,8 @@ GRACE_S: Final = 5.0
 class OtlpReceiver:
     """Takes the signals that have a consumer; the others are unknown paths and methods.
 
-    HTTP routes are declared on construction. Entering opens the host's shared HTTP listeners
-    unless they are open already, and leaving closes them: receivers come and go together.
+    HTTP routes are declared on construction. The host opens and closes the listeners it shares
+    between receivers; without such a host the receiver has its own.
     """
 
     def __init__(
@@ -39,7 +39,8 @@ class OtlpReceiver:
         self._config = config
         self._consumers = consumers
         self._context = context
-        self._listeners: HttpListeners = context.listeners or HttpListeners()
+        self._own_listeners = HttpListeners() if context.listeners is None else None
+        self._listeners: HttpListeners = self._own_listeners or context.listeners
         self._option = f"receivers.{context.id}.protocols"
         self._grpc: OtlpGrpcServer | None = None
         protocols = config.protocols
@@ -65,12 +66,13 @@ class OtlpReceiver:
             self._listeners.route(http, "POST", http.path(signal), handler, option=option)
 
     async def __aenter__(self) -> Self:
-        await self._listeners.start()
+        if self._own_listeners is not None:
+            await self._own_listeners.start()
         if self._grpc is not None:
             try:
                 await self._grpc.start()
             except BaseException:
-                await self._listeners.stop(0)
+                await self._close(0)
                 raise
         return self
 
@@ -80,9 +82,12 @@ class OtlpReceiver:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        stops = [self._listeners.stop(GRACE_S)]
+        await self._close(GRACE_S)
+
+    async def _close(self, grace_s: float) -> None:
+        stops = [self._own_listeners.stop(grace_s)] if self._own_listeners is not None else []
         if self._grpc is not None:
-            stops.append(self._grpc.stop(GRACE_S))
+            stops.append(self._grpc.stop(grace_s))
         await asyncio.gather(*stops)
 
     def endpoints(self) -> list[str]:

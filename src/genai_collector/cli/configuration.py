@@ -1,41 +1,23 @@
-"""The command `genai-collector`: parse, call, print, exit code.
-
-Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage.
-Modules of ours are imported inside the commands, so that `--help` need not wait for gRPC.
-"""
+"""The commands about configurations: run, validate, print-config, components."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 import typer
 
 from genai_collector import __version__
+from genai_collector.cli.app import PROG, app, stderr
 from genai_collector.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from genai_collector.component import Factory
     from genai_collector.configfile import FactorySet, Loaded
 
-PROG: Final = "genai-collector"
 DEFAULT_CONFIG: Final = "config.yaml"
-PROGRESS_FROM_BYTES: Final = 16 * 1024 * 1024
-
-app = typer.Typer(
-    name=PROG,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,  # a traceback must not show local variables
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 ConfigOption = Annotated[
     list[str] | None,
@@ -59,41 +41,6 @@ SetOption = Annotated[
 ]
 DumpFormat: TypeAlias = Literal["yaml", "json"]
 ListFormat: TypeAlias = Literal["table", "yaml", "json"]
-SourceName: TypeAlias = Literal["otlp", "otlp_proto"]
-TargetName: TypeAlias = Literal["langfuse", "noveum", "otlp"]
-SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
-
-
-def main() -> NoReturn:
-    """Run the command and exit."""
-    app(prog_name=PROG)
-    sys.exit(0)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROG} version {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", "-v", callback=_print_version, is_eager=True, help="Show the version."
-        ),
-    ] = False,
-) -> None:
-    """The pipeline for generative-AI telemetry: OTLP, Langfuse and Noveum, in and out.
-
-    [bold]Start it:[/]         genai-collector run --config config.yaml
-
-    [bold]Check a file:[/]     genai-collector validate --config config.yaml
-
-    [bold]Convert a file:[/]   genai-collector convert --from otlp --to langfuse traces.jsonl
-    """
-
 
 # --- run, validate, print-config ----------------------------------------------------------------
 
@@ -191,7 +138,7 @@ def _factories() -> FactorySet:
 
 
 def _fail(error: ConfigError) -> NoReturn:
-    console = _stderr()
+    console = stderr()
     for line in str(error).splitlines():
         console.print(line, style="red")
     if len(error.faults) > 1:
@@ -200,7 +147,7 @@ def _fail(error: ConfigError) -> NoReturn:
 
 
 def _show_warnings(loaded: Loaded) -> None:
-    console = _stderr()
+    console = stderr()
     for warning in loaded.warnings:
         console.print(f"warning: {warning}", style="yellow")
 
@@ -211,12 +158,6 @@ def _place(fault: Fault) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def _dump(value: object, format: DumpFormat) -> None:
@@ -294,132 +235,3 @@ def _component_table(found: dict[str, list[dict[str, Any]]]) -> None:
     # A pipe has no width; a table that is cut there would be useless.
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
-
-
-# --- convert ------------------------------------------------------------------------------------
-
-
-@app.command()
-def convert(
-    source: Annotated[SourceName, typer.Option("--from", help="The format of the input.")],
-    target: Annotated[TargetName, typer.Option("--to", help="The format of the output.")],
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="[FILE|-]",
-            help="The input; - is standard input.",
-            allow_dash=True,
-            exists=True,
-            dir_okay=False,
-            readable=True,
-        ),
-    ] = Path("-"),
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Where to; standard output by default.", dir_okay=False
-        ),
-    ] = None,
-    report: Annotated[
-        bool, typer.Option("--report", help="List on standard error what had no home.")
-    ] = False,
-    signal: Annotated[
-        SignalName | None,
-        typer.Option("--signal", help="What the input holds; found out by default."),
-    ] = None,
-) -> None:
-    """Convert telemetry offline: one line of JSON per input document, in order.
-
-    [bold]otlp[/] is OTLP/JSON, one document or one per line; [bold]otlp_proto[/] is one protobuf
-    request. Output: {"batch":[...]} for Langfuse, a list of records for Noveum, a request for OTLP.
-
-    Exit code 1 when a document could not be read; it is named on standard error, and the others
-    are converted all the same.
-
-    [bold]Examples:[/]
-
-    genai-collector convert --from otlp --to langfuse traces.jsonl --output batches.jsonl --report
-
-    cat request.bin | genai-collector convert --from otlp_proto --to otlp
-    """  # fmt: skip
-    if output is not None and _is_same(file, output):
-        raise typer.BadParameter("would overwrite the input", param_hint="--output")
-    with _quiet_broken_pipe(), ExitStack() as stack:
-        stream = _open_input(file, stack)
-        sink = _open_output(output, stack)
-        failed = _convert(stream, sink, _name(file), source, target, signal, report=report)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _convert(
-    stream: BinaryIO,
-    sink: BinaryIO,
-    name: str,
-    source: SourceName,
-    target: TargetName,
-    signal: SignalName | None,
-    *,
-    report: bool,
-) -> bool:
-    """Whether something could not be read."""
-    from genai_collector import convert as conversion
-    from genai_collector.model import Signal
-
-    console = _stderr()
-    losses, failed = conversion.LossReport(), False
-    known = Signal(signal) if signal else None
-    for outcome in conversion.convert(stream, source, target, signal=known, report=report):
-        if outcome.output is not None:
-            sink.write(outcome.output + b"\n")
-        for problem in outcome.problems:
-            failed = True
-            console.print(f"{name}:{outcome.line}: {problem}", style="red")
-        losses.add(outcome)
-    sink.flush()
-    if report:
-        for line in losses.lines():
-            console.print(line)
-    return failed
-
-
-def _name(file: Path) -> str:
-    return "<stdin>" if str(file) == "-" else str(file)
-
-
-def _is_same(file: Path, output: Path) -> bool:
-    return str(file) != "-" and output.exists() and output.samefile(file)
-
-
-def _open_input(file: Path, stack: ExitStack) -> BinaryIO:
-    if str(file) == "-":
-        return sys.stdin.buffer
-    stream: BinaryIO = stack.enter_context(file.open("rb"))
-    size = file.stat().st_size
-    if size < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
-        return stream
-    from rich.progress import wrap_file
-
-    progress = wrap_file(stream, size, description="Converting", console=_stderr(), transient=True)
-    return stack.enter_context(progress)
-
-
-def _open_output(output: Path | None, stack: ExitStack) -> BinaryIO:
-    if output is None:
-        return sys.stdout.buffer
-    try:
-        return stack.enter_context(output.open("wb"))
-    except OSError as error:
-        _stderr().print(f"{output}: cannot be written: {error.strerror}", style="red")
-        raise typer.Exit(1) from error
-
-
-@contextmanager
-def _quiet_broken_pipe() -> Iterator[None]:
-    """A reader that has seen enough (`| head`) is no failure."""
-    try:
-        yield
-    except BrokenPipeError:
-        # What is still in the buffer would fail again when the interpreter closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None

@@ -1,0 +1,145 @@
+"""The command `convert`: files in, lines out, no network."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, Literal, TypeAlias
+
+import typer
+
+from genai_collector.cli.app import app, stderr
+
+PROGRESS_FROM_BYTES: Final = 16 * 1024 * 1024
+SourceName: TypeAlias = Literal["otlp", "otlp_proto"]
+TargetName: TypeAlias = Literal["langfuse", "noveum", "otlp"]
+SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
+
+
+@app.command()
+def convert(
+    source: Annotated[SourceName, typer.Option("--from", help="The format of the input.")],
+    target: Annotated[TargetName, typer.Option("--to", help="The format of the output.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="[FILE|-]",
+            help="The input; - is standard input.",
+            allow_dash=True,
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
+    ] = Path("-"),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Where to; standard output by default.", dir_okay=False
+        ),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="List on standard error what had no home.")
+    ] = False,
+    signal: Annotated[
+        SignalName | None,
+        typer.Option("--signal", help="What the input holds; found out by default."),
+    ] = None,
+) -> None:
+    """Convert telemetry offline: one line of JSON per input document, in order.
+
+    [bold]otlp[/] is OTLP/JSON, one document or one per line; [bold]otlp_proto[/] is one protobuf
+    request. Output: {"batch":[...]} for Langfuse, a list of records for Noveum, a request for OTLP.
+
+    Exit code 1 when a document could not be read; it is named on standard error, and the others
+    are converted all the same.
+
+    [bold]Examples:[/]
+
+    genai-collector convert --from otlp --to langfuse traces.jsonl --output batches.jsonl --report
+
+    cat request.bin | genai-collector convert --from otlp_proto --to otlp
+    """  # fmt: skip
+    if output is not None and _is_same(file, output):
+        raise typer.BadParameter("would overwrite the input", param_hint="--output")
+    with _quiet_broken_pipe(), ExitStack() as stack:
+        stream = _open_input(file, stack)
+        sink = _open_output(output, stack)
+        failed = _convert(stream, sink, _name(file), source, target, signal, report=report)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _convert(
+    stream: BinaryIO,
+    sink: BinaryIO,
+    name: str,
+    source: SourceName,
+    target: TargetName,
+    signal: SignalName | None,
+    *,
+    report: bool,
+) -> bool:
+    """Whether something could not be read."""
+    from genai_collector import convert as conversion
+    from genai_collector.model import Signal
+
+    console = stderr()
+    losses, failed = conversion.LossReport(), False
+    known = Signal(signal) if signal else None
+    for outcome in conversion.convert(stream, source, target, signal=known, report=report):
+        if outcome.output is not None:
+            sink.write(outcome.output + b"\n")
+        for problem in outcome.problems:
+            failed = True
+            console.print(f"{name}:{outcome.line}: {problem}", style="red")
+        losses.add(outcome)
+    sink.flush()
+    if report:
+        for line in losses.lines():
+            console.print(line)
+    return failed
+
+
+def _name(file: Path) -> str:
+    return "<stdin>" if str(file) == "-" else str(file)
+
+
+def _is_same(file: Path, output: Path) -> bool:
+    return str(file) != "-" and output.exists() and output.samefile(file)
+
+
+def _open_input(file: Path, stack: ExitStack) -> BinaryIO:
+    if str(file) == "-":
+        return sys.stdin.buffer
+    stream: BinaryIO = stack.enter_context(file.open("rb"))
+    size = file.stat().st_size
+    if size < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
+        return stream
+    from rich.progress import wrap_file
+
+    progress = wrap_file(stream, size, description="Converting", console=stderr(), transient=True)
+    return stack.enter_context(progress)
+
+
+def _open_output(output: Path | None, stack: ExitStack) -> BinaryIO:
+    if output is None:
+        return sys.stdout.buffer
+    try:
+        return stack.enter_context(output.open("wb"))
+    except OSError as error:
+        stderr().print(f"{output}: cannot be written: {error.strerror}", style="red")
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def _quiet_broken_pipe() -> Iterator[None]:
+    """A reader that has seen enough (`| head`) is no failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        # What is still in the buffer would fail again when the interpreter closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None

@@ -1,0 +1,114 @@
+"""Offline conversion: documents in one format to lines in another, with the pipeline's own code.
+
+    bytes -> documents (with the line each begins in) -> items of one signal -> one line of JSON
+
+Every document is converted on its own and gives exactly one line; one that cannot be read gives
+none, and says why. The formats are the rows of `SOURCES` and `TARGETS`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, NamedTuple
+
+from genai_collector.convert.documents import MAX_DOCUMENT_BYTES
+from genai_collector.convert.sources import SOURCES, Source
+from genai_collector.convert.targets import TARGETS, Target
+from genai_collector.errors import DecodeError, PipelineError
+from genai_collector.formats.loss import Loss
+from genai_collector.model import Signal
+
+__all__ = [
+    "SOURCES",
+    "TARGETS",
+    "LossReport",
+    "Outcome",
+    "Source",
+    "Target",
+    "convert",
+    "convert_with",
+]
+
+_MAX_LOSSES: Final = 10_000
+
+
+class Outcome(NamedTuple):
+    """What became of one document. `output` is None when it could not be read at all."""
+
+    line: int
+    output: bytes | None
+    problems: Sequence[str]
+    losses: Sequence[Loss]
+
+
+def convert(
+    stream: BinaryIO,
+    source: str,
+    target: str,
+    *,
+    signal: Signal | None = None,
+    report: bool = False,
+) -> Iterator[Outcome]:
+    """Convert every document, in order. `source` and `target` are keys of the tables below;
+    losses are only looked for when a report is wanted."""
+    return convert_with(SOURCES[source], TARGETS[target], stream, signal=signal, report=report)
+
+
+def convert_with(
+    reader: Source,
+    writer: Target,
+    stream: BinaryIO,
+    *,
+    signal: Signal | None = None,
+    report: bool = False,
+) -> Iterator[Outcome]:
+    """`convert` with formats that need not be in the tables."""
+    for document in reader.split(stream):
+        try:
+            if len(document.data) > MAX_DOCUMENT_BYTES:
+                raise DecodeError(f"larger than {MAX_DOCUMENT_BYTES} bytes")
+            decoded = reader.decode(document.data, signal)
+            output = writer.encode[decoded.signal](decoded.items)
+            find = writer.loss.get(decoded.signal) if report else None
+            losses = find(decoded.items) if find else ()
+        except PipelineError as error:
+            yield Outcome(document.line, None, [str(error)], ())
+        except Exception as error:  # one document's bug must not cost the others
+            name = type(error).__name__
+            yield Outcome(document.line, None, [f"cannot be converted ({name}: {error})"], ())
+        else:
+            yield Outcome(document.line, output, decoded.problems, losses)
+
+
+@dataclass(slots=True)
+class LossReport:
+    """Losses of many documents, added up by field and reason. Bounded; `more` counts the rest."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first: dict[tuple[str, str], str] = field(default_factory=dict)
+    more: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        for loss in outcome.losses:
+            key = (loss.field, loss.why)
+            if key not in self.counts and len(self.counts) >= _MAX_LOSSES:
+                self.more += 1
+                continue
+            self.counts[key] += 1
+            self.first.setdefault(key, f"line {outcome.line}, {loss.where}")
+
+    def lines(self) -> list[str]:
+        """One line per field and reason, most frequent first."""
+        lines = [
+            f"no home: {name}: {why} ({_times(count)} in {self.first[name, why]})"
+            for (name, why), count in self.counts.most_common()
+        ]
+        if self.more:
+            lines.append(f"no home: {self.more} more that are not listed")
+        return lines or ["everything has a home"]
+
+
+def _times(count: int) -> str:
+    return "once," if count == 1 else f"{count} times, first"

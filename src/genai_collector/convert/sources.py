@@ -1,0 +1,130 @@
+"""Documents to items: the formats that can be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import BinaryIO, Final, NamedTuple, TypeAlias
+
+import orjson
+from google.protobuf.message import DecodeError as ProtobufError
+from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
+from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+from genai_collector.convert.documents import Document, split_json, split_whole
+from genai_collector.errors import DecodeError
+from genai_collector.formats import otlp
+from genai_collector.model import Items, Signal
+
+
+class Decoded(NamedTuple):
+    """A document's items, and what in it could not be read."""
+
+    signal: Signal
+    items: Items
+    problems: Sequence[str] = ()
+
+
+class Source(NamedTuple):
+    """A format that can be read."""
+
+    split: Callable[[BinaryIO], Iterator[Document]]
+    decode: Callable[[bytes, Signal | None], Decoded]
+    """Raises DecodeError. The signal is what the user says it is, None = find out."""
+
+
+_SIGNAL_BY_KEY: Final = {
+    "resourceSpans": Signal.TRACES,
+    "resourceMetrics": Signal.METRICS,
+    "resourceLogs": Signal.LOGS,
+}
+
+
+def decode_otlp_json(data: bytes, signal: Signal | None) -> Decoded:
+    """An OTLP/JSON request of any signal. Raises DecodeError."""
+    found = signal or _sniff_json(data)
+    decoded = otlp.decode_json(found, data)
+    return Decoded(found, decoded.items, _problems(decoded))
+
+
+def _problems(decoded: otlp.DecodedJson) -> list[str]:
+    hidden = decoded.rejected - len(decoded.errors)
+    more = [f"{hidden} more items were rejected"] if hidden > 0 else []
+    return [*decoded.errors, *more]
+
+
+def _sniff_json(data: bytes) -> Signal:
+    # A quote inside a JSON string is escaped, so this finds keys (and, rarely, whole values).
+    keys = [key for key in _SIGNAL_BY_KEY if f'"{key}"'.encode() in data]
+    if len(keys) != 1:
+        keys = _top_level_keys(data)
+    if len(keys) > 1:
+        raise DecodeError(f"holds {' and '.join(keys)}; one document has one signal")
+    return _SIGNAL_BY_KEY[keys[0]] if keys else Signal.TRACES
+
+
+def _top_level_keys(data: bytes) -> list[str]:
+    document = _loads(data)
+    if not isinstance(document, dict):
+        raise DecodeError("expected an object with resourceSpans, resourceMetrics or resourceLogs")
+    keys = [key for key in _SIGNAL_BY_KEY if key in document]
+    if document and not keys:
+        raise DecodeError("has none of resourceSpans, resourceMetrics, resourceLogs")
+    return keys
+
+
+def _loads(data: bytes) -> object:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"not JSON: {error}") from error
+
+
+def decode_otlp_proto(data: bytes, signal: Signal | None) -> Decoded:
+    """An OTLP protobuf request. Raises DecodeError."""
+    found = signal or _sniff_protobuf(data)
+    return Decoded(found, otlp.decode(found, data))
+
+
+_Message: TypeAlias = "type[LogsData | TracesData | MetricsData]"
+_MESSAGES: Final[Mapping[Signal, _Message]] = {
+    Signal.LOGS: LogsData,
+    Signal.TRACES: TracesData,
+    Signal.METRICS: MetricsData,
+}
+"""In the order in which they are tried: a metric could pass for a span, never the other way."""
+
+
+def _sniff_protobuf(data: bytes) -> Signal:
+    """The signal whose messages leave nothing of the request unexplained."""
+    for signal, message_type in _MESSAGES.items():
+        try:
+            message = message_type.FromString(data)
+        except ProtobufError:  # the next signal may fit
+            continue
+        message.DiscardUnknownFields()
+        if message.ByteSize() == len(data) and _has_span_ids(message):
+            return signal
+    return Signal.TRACES
+
+
+def _has_span_ids(message: object) -> bool:
+    if not isinstance(message, TracesData):
+        return True
+    return all(
+        len(span.trace_id) in (0, 16) and len(span.span_id) in (0, 8)
+        for resource in message.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    )
+
+
+SOURCES: Final[Mapping[str, Source]] = {
+    "otlp": Source(split_json, decode_otlp_json),
+    "otlp_proto": Source(split_whole, decode_otlp_proto),
+}

@@ -1,0 +1,1 @@
+"""The Langfuse batch format."""
