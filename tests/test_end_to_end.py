@@ -46,7 +46,7 @@ processors:
   normalize: {{}}
 exporters:
   debug: {{}}
-  otlp_http: {{ endpoint: "http://127.0.0.1:{otlp_http}", compression: zstd }}
+  otlp_http: {{ endpoint: "http://127.0.0.1:{otlp_http}", compression: gzip }}
   otlp_grpc: {{ endpoint: "127.0.0.1:{otlp_grpc}", tls: {{ insecure: true }} }}
   langfuse:
     endpoint: http://127.0.0.1:{langfuse}

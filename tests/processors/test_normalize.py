@@ -276,7 +276,7 @@ OPTIONS = st.fixed_dictionaries({
 
 
 @given(any_spans(), OPTIONS)
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_laws(span: Span, options: Any) -> None:
     """Twice is once; facts, totals and content stay; nothing unknown is touched."""
     attributes = dict(span.attributes)

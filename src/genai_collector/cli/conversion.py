@@ -25,14 +25,7 @@ def convert(
     target: Annotated[TargetName, typer.Option("--to", help="The format of the output.")],
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="[FILE|-]",
-            help="The input; - is standard input.",
-            allow_dash=True,
-            exists=True,
-            dir_okay=False,
-            readable=True,
-        ),
+        typer.Argument(metavar="[FILE|-]", help="The input; - is standard input."),
     ] = Path("-"),
     output: Annotated[
         Path | None,
@@ -62,6 +55,8 @@ def convert(
 
     cat request.bin | genai-collector convert --from otlp_proto --to otlp
     """  # fmt: skip
+    if str(file) != "-" and (not file.exists() or file.is_dir()):
+        raise typer.BadParameter(f"there is no file {str(file)!r}", param_hint="FILE")
     if output is not None and _is_same(file, output):
         raise typer.BadParameter("would overwrite the input", param_hint="--output")
     with _quiet_broken_pipe(), ExitStack() as stack:
@@ -114,7 +109,7 @@ def _is_same(file: Path, output: Path) -> bool:
 def _open_input(file: Path, stack: ExitStack) -> BinaryIO:
     if str(file) == "-":
         return sys.stdin.buffer
-    stream: BinaryIO = stack.enter_context(file.open("rb"))
+    stream = stack.enter_context(_open(file, "rb", "read"))
     size = file.stat().st_size
     if size < PROGRESS_FROM_BYTES or not sys.stderr.isatty():
         return stream
@@ -127,10 +122,14 @@ def _open_input(file: Path, stack: ExitStack) -> BinaryIO:
 def _open_output(output: Path | None, stack: ExitStack) -> BinaryIO:
     if output is None:
         return sys.stdout.buffer
+    return stack.enter_context(_open(output, "wb", "written"))
+
+
+def _open(file: Path, mode: Literal["rb", "wb"], what: str) -> BinaryIO:
     try:
-        return stack.enter_context(output.open("wb"))
+        return file.open(mode)
     except OSError as error:
-        stderr().print(f"{output}: cannot be written: {error.strerror}", style="red")
+        stderr().print(f"{file}: cannot be {what}: {error.strerror}", style="red")
         raise typer.Exit(1) from error
 
 

@@ -60,7 +60,9 @@ def read_text(path: str) -> tuple[str | None, str]:
 
 
 def read_set(assignment: str) -> tuple[MapNode | None, list[Fault]]:
-    """`a.b.c=value` or `a::b::c=value` as a tree. With `::`, keys may contain dots."""
+    """`a.b.c=value` or `a::b::c=value` as a tree. With `::`, keys may contain dots.
+
+    The value is YAML; none at all is null, as after a key in a file."""
     key, equals, value = assignment.partition("=")
     name = f"--set {key.strip()}"
     if not equals:
@@ -72,7 +74,7 @@ def read_set(assignment: str) -> tuple[MapNode | None, list[Fault]]:
     if faults:
         return None, faults
     place = Place(name)
-    value_node = Scalar("", place) if node is None else moved_to(node, place)
+    value_node = Scalar(None, place) if node is None else moved_to(node, place)
     return _nest(keys, value_node, place), []
 
 

@@ -108,7 +108,7 @@ async def read_body(request: web.BaseRequest, limit: int, timeout_s: float) -> b
 
 
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp says. Its records on bad requests quote them, in text and traceback: not ours."""
+    """What aiohttp says, without its quotes from bad requests and without their tracebacks."""
 
     def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
         self.logger.debug("The HTTP server turned something away.")

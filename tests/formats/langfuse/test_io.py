@@ -122,7 +122,8 @@ def test_message_events() -> None:
     ]
     given = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
     assert content(events=events) == (given, {"index": 0, "message": "m"})
-    two = [*events, ("gen_ai.choice", {"index": 1})]
+    second: Attributes = {"index": 1}
+    two = [*events, ("gen_ai.choice", second)]
     assert content(events=two)[1] == [{"index": 0, "message": "m"}, {"index": 1}]
 
 
@@ -191,7 +192,7 @@ def test_system_instructions(messages: str, instructions: str, expected: str) ->
 @pytest.mark.parametrize(
     ("flat", "expected"),
     [
-        ({"0.role": "user", "0.content": "hi", "1.a.b": 1}, [{"role": "user", "content": "hi"}, {"a": {"b": 1}}]),
+        ({"0.role": "u", "0.x": "hi", "1.a.b": 1}, [{"role": "u", "x": "hi"}, {"a": {"b": 1}}]),
         ({"role": "user", "tools.0.name": "t"}, {"role": "user", "tools": [{"name": "t"}]}),
         ({"1.x": 1}, [None, {"x": 1}]),
         ({"0.a": 1, "0.a.b": 2}, [{"a": 1}]),

@@ -9,6 +9,8 @@ from genai_collector.model import Attributes, Value
 from tests.formats.langfuse.making import body_of, events_of, observation, span, trace
 
 GENERATION: Attributes = {"langfuse.observation.type": "generation"}
+FIRST_TOKEN = "langfuse.observation.completion_start_time"
+NEW_YEAR = "2025-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,10 @@ def test_trace_fields(attributes: Attributes, field: str, value: JSON) -> None:
 @pytest.mark.parametrize(
     ("attributes", "usage"),
     [
-        ({"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 3}, {"input": 5, "output": 3}),
+        (
+            {"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 3},
+            {"input": 5, "output": 3},
+        ),
         ({"gen_ai.usage.prompt_tokens": 0, "gen_ai.usage.input_tokens": 5}, {"input": 0}),
         ({"llm.token_count.prompt": 5, "llm.token_count.total": "9"}, {"input": 5, "total": 9}),
         (
@@ -206,7 +211,10 @@ def test_trace_fields(attributes: Attributes, field: str, value: JSON) -> None:
         ({"gen_ai.usage.details.custom": 4, "gen_ai.usage.x": "y"}, {"custom": 4}),
         ({"gen_ai.usage.input_tokens": 1.5, "gen_ai.usage.output_tokens": 2.0}, {"output": 2}),
         ({"gen_ai.usage.cost": 0.5}, None),
-        ({"langfuse.observation.usage_details": '{"a": 1, "b": 1.5, "c": "3.9"}'}, {"a": 1, "c": 3}),
+        (
+            {"langfuse.observation.usage_details": '{"a": 1, "b": 1.5, "c": "3.9"}'},
+            {"a": 1, "c": 3},
+        ),
         (
             {"langfuse.observation.usage_details": '{"prompt_tokens": 9, "completion_tokens": 4,'
              '"total_tokens": 13, "prompt_tokens_details": {"cached_tokens": 2}}'},
@@ -259,12 +267,12 @@ def test_usage_of_the_ai_sdk(attributes: Attributes, usage: JSON) -> None:
 
 def test_usage_in_blobs() -> None:
     """Genkit and Google's ADK tell of usage only inside their responses."""
-    genkit = {
+    genkit: Attributes = {
         "genkit:output": '{"usage": {"inputTokens": 5, "outputTokens": 9, "thoughtsTokens": 2}}'
     }
     body = observation(span({**GENERATION, **genkit}, scope="genkit-tracer"))[1]
     assert body["usageDetails"] == {"input": 5, "output": 7, "output_reasoning": 2}
-    adk = {
+    adk: Attributes = {
         "gen_ai.usage.input_tokens": 10,
         "gcp.vertex.agent.llm_response": '{"usage_metadata": {"cached_content_token_count": 4}}',
     }
@@ -349,11 +357,11 @@ def test_parameters_of_the_ai_sdk() -> None:
 @pytest.mark.parametrize(
     ("attributes", "time"),
     [
-        ({"langfuse.observation.completion_start_time": "2025-01-01T00:00:00Z"}, "2025-01-01T00:00:00Z"),
-        ({"langfuse.observation.completion_start_time": '"2025-01-01T00:00:00Z"'}, "2025-01-01T00:00:00Z"),
-        ({"langfuse.observation.completion_start_time": "2025-01-01 01:00:00+01:00"}, "2025-01-01T00:00:00Z"),
-        ({"langfuse.observation.completion_start_time": "soon"}, None),
-        ({"langfuse.observation.completion_start_time": 1735689600000}, None),
+        ({FIRST_TOKEN: NEW_YEAR}, NEW_YEAR),
+        ({FIRST_TOKEN: '"2025-01-01T00:00:00Z"'}, NEW_YEAR),
+        ({FIRST_TOKEN: "2025-01-01 01:00:00+01:00"}, NEW_YEAR),
+        ({FIRST_TOKEN: "soon"}, None),
+        ({FIRST_TOKEN: 1735689600000}, None),
         ({"ai.response.msToFirstChunk": 1500.2}, "2024-04-30T14:48:52.187Z"),
         ({"ai.stream.msToFirstChunk": "x"}, None),
         ({"gen_ai.server.time_to_first_token": 0.5}, None),
@@ -448,6 +456,10 @@ def test_times() -> None:
 
 def test_spans_have_no_model() -> None:
     """What the server strips from a span is not sent."""
-    made = {"langfuse.observation.type": "span", "model": "m", "gen_ai.usage.input_tokens": 1}
+    made: Attributes = {
+        "langfuse.observation.type": "span",
+        "model": "m",
+        "gen_ai.usage.input_tokens": 1,
+    }
     body = body_of(events_of(span(made))[-1])
     assert not body.keys() & {"model", "usageDetails", "modelParameters"}

@@ -95,5 +95,6 @@ def test_times_of_any_precision(time: str) -> None:
 
 def test_not_an_event() -> None:
     """Whatever it is, it is judged, not raised about."""
-    for event in ("x", None, [], {}, {"type": []}):
+    events: list[JSON] = ["x", None, [], {}, {"type": []}]
+    for event in events:
         assert parse_event(event).event is None

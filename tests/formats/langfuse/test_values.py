@@ -116,9 +116,11 @@ def test_leading_digits() -> None:
         (None, "{}"),
         (
             {"a": "b", "n": 1, "l": [True, 1.5]},
-            ('{"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"b"}},'
-            '{"key":"n","value":{"intValue":"1"}},{"key":"l","value":{"arrayValue":'
-            '{"values":[{"boolValue":true},{"doubleValue":1.5}]}}}]}}'),
+            (
+                '{"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"b"}},'
+                '{"key":"n","value":{"intValue":"1"}},{"key":"l","value":{"arrayValue":'
+                '{"values":[{"boolValue":true},{"doubleValue":1.5}]}}}]}}'
+            ),
         ),
     ],
 )
@@ -129,7 +131,8 @@ def test_plain_values(value: Value, expected: JSON) -> None:
 
 def test_truth() -> None:
     """Empty containers are true, empty strings and zero are not."""
-    assert [truthy(value) for value in ([], {}, "", 0, False, None, "0")] == [
+    examples: list[JSON] = [[], {}, "", 0, False, None, "0"]
+    assert [truthy(value) for value in examples] == [
         True, True, False, False, False, False, True,
     ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from genai_collector.formats.noveum import Record
-from genai_collector.model import Event, Link, Resource, Scope, Span, Value
+from genai_collector.model import EntityRef, Event, Link, Resource, Scope, Span, Value
 from tests.support.captures import FIXTURES
 
 FILES: Final = ("seed_records", "derived_v1.0.1", "derived_v2.0.1")
@@ -150,7 +150,10 @@ MEANING: Final[st.SearchStrategy[Value]] = st.sampled_from([
 ATTRIBUTES: Final = st.dictionaries(KEYS, st.one_of(MEANING, VALUES), max_size=6)
 TIMES: Final = st.integers(0, 2**64 - 1)
 COUNTS: Final = st.integers(0, 2**32 - 1)
-RESOURCES: Final = st.builds(Resource, ATTRIBUTES, COUNTS, st.just([]), TEXT)
+ENTITIES: Final = st.builds(
+    EntityRef, TEXT, st.lists(TEXT, max_size=2), st.lists(TEXT, max_size=2), TEXT
+)
+RESOURCES: Final = st.builds(Resource, ATTRIBUTES, COUNTS, st.lists(ENTITIES, max_size=1), TEXT)
 SCOPES: Final = st.builds(Scope, TEXT, TEXT, ATTRIBUTES, COUNTS, TEXT)
 SPANS: Final = st.builds(
     Span,

@@ -25,7 +25,7 @@ from tests.formats.noveum.material import (
 )
 from tests.support.captures import shared
 
-MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON_OBJECTS: st.SearchStrategy[Record] = st.fixed_dictionaries(
     {},
     optional={

@@ -8,6 +8,7 @@ import pytest
 
 from genai_collector.formats import noveum
 from genai_collector.formats.noveum import Record
+from genai_collector.formats.noveum.equal import same_span
 from genai_collector.model import Attributes, Resource, Span, StatusCode, Value
 
 CALL: Attributes = {
@@ -251,6 +252,23 @@ def test_a_call_without_content() -> None:
             "finish_reason": "stop",
         }
     ]
+
+
+def test_foreign_marks() -> None:
+    """A span that happens to use our attribute names is still exact, changed record or not."""
+    for marks in (
+        {"noveum__residual": "x"},
+        {"noveum__residual": '[[["name"],"x"]]', "noveum__residual__spelling": "gateway"},
+        {"noveum__residual__spelling": "gateway"},
+        {"noveum__residual__spelling": 5},
+        {"noveum__spelling": "neither"},
+    ):
+        marked = span(**marks)
+        record = record_of(marked)
+        [again] = noveum.decode_records([record])
+        assert same_span(again, marked)
+        record["extra"] = 1
+        assert noveum.encode_spans(noveum.decode_records([record])) == [record]
 
 
 def test_spans_that_are_no_call() -> None:

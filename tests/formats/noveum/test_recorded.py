@@ -10,6 +10,7 @@ import pytest
 from genai_collector.conventions import read_observation
 from genai_collector.formats import noveum
 from genai_collector.formats.noveum import Record
+from genai_collector.formats.noveum.equal import same_span
 from genai_collector.formats.noveum.fields import provider_to_noveum, provider_to_semconv
 from genai_collector.model import Attributes, Span, SpanKind, StatusCode, Value
 from tests.formats.noveum.material import RECORDS, changed, load
@@ -324,6 +325,26 @@ def test_timestamps(timestamp: Value, ns: int) -> None:
     assert span.end_ns == ns
     [again] = noveum.encode_spans([span])
     assert repr(again.get("timestamp")) == repr(timestamp)
+
+
+def test_prompts_and_instructions() -> None:
+    """A completion's prompt is one user message; instructions given apart stay apart."""
+    said = said_of(call(request={"prompt": "hi", "system": "be brief"}))
+    assert text_of(call(request={"prompt": "hi"}), "gen_ai.input.messages") == "hi"
+    assert json.loads(str(said["gen_ai.system_instructions"])) == [
+        {"type": "text", "content": "be brief"}
+    ]
+
+
+@pytest.mark.parametrize("key", ["noveum.request", "noveum.response", "noveum.residual"])
+@pytest.mark.parametrize("text", ["{broken", "5", "null", "[]", '[[["attributes"],1]]', 7])
+def test_damaged_marks(key: str, text: Value) -> None:
+    """Whatever happened to what we keep, the span is a record and comes back the same."""
+    span = span_of(load("derived_v2.0.1")[0])
+    span.attributes[key] = text
+    [record] = noveum.encode_spans([span])
+    [again] = noveum.decode_records(noveum.parse(noveum.dump(record)))
+    assert same_span(again, span)
 
 
 def test_removed_bodies_are_rebuilt() -> None:

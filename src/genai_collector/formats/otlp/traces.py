@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from google.protobuf.message import DecodeError as ProtobufError
+
+from genai_collector.errors import DecodeError
 from genai_collector.formats.otlp import wire
 from genai_collector.formats.otlp.envelope import read_items, write_request
 from genai_collector.formats.otlp.messages import (
@@ -48,22 +51,30 @@ def _read_span(message: SpanMessage, resource: Resource, scope: Scope) -> Span:
 
 
 def decode_event(encoded: bytes) -> Event:
-    message = parse_event(encoded)
+    try:
+        message = parse_event(encoded)
+        attributes = read_attributes(message.attributes)
+    except ProtobufError:
+        raise DecodeError("a span event is not valid protobuf") from None
     return Event(
         message.name,
         message.time_unix_nano,
-        read_attributes(message.attributes),
+        attributes,
         message.dropped_attributes_count,
     )
 
 
 def decode_link(encoded: bytes) -> Link:
-    message = parse_link(encoded)
+    try:
+        message = parse_link(encoded)
+        attributes = read_attributes(message.attributes)
+    except ProtobufError:
+        raise DecodeError("a span link is not valid protobuf") from None
     return Link(
         message.trace_id,
         message.span_id,
         message.trace_state,
-        read_attributes(message.attributes),
+        attributes,
         message.dropped_attributes_count,
         message.flags,
     )
