@@ -11,12 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
+import typer.core
+import typer.main
 import yaml
 from typer.testing import CliRunner, Result
 
 from genai_collector import __version__
 from genai_collector.cli import app
-from tests.support.captures import FIXTURES
+from genai_collector.configfile import LogsConfig, MetricsConfig, OtlpPushConfig
+from genai_collector.configfile.schema import ServiceConfig
+from tests.support.captures import FIXTURES, ROOT
 
 GOOD = FIXTURES / "config" / "good"
 BAD = FIXTURES / "config" / "bad"
@@ -345,3 +349,46 @@ def test_a_broken_pipe_is_quiet() -> None:
 
     assert said == b""
     assert process.returncode == 0
+
+
+# --- docs ----------------------------------------------------------------------------------------
+
+DOCS = ROOT / "docs"
+
+
+def test_every_command_and_option_is_documented() -> None:
+    """docs/command-line.md knows every command and every option."""
+    text = (DOCS / "command-line.md").read_text()
+    command = typer.main.get_command(app)
+    assert isinstance(command, typer.core.TyperGroup)
+    words = {
+        option
+        for one in command.commands.values()
+        for parameter in one.params
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+
+    assert sorted(word for word in words | set(command.commands) if word not in text) == []
+
+
+def test_every_service_key_is_documented() -> None:
+    """docs/configuration.md knows every key below `service`."""
+    text = (DOCS / "configuration.md").read_text()
+    keys = [
+        *ServiceConfig.model_fields,
+        *(f"telemetry.logs.{name}" for name in LogsConfig.model_fields),
+        *(f"telemetry.metrics.{name}" for name in MetricsConfig.model_fields),
+        *OtlpPushConfig.model_fields,
+    ]
+
+    assert [key for key in keys if f"`{key}" not in text and key != "telemetry"] == []
+
+
+def test_the_documented_configuration_is_good(tmp_path: Path) -> None:
+    """The first example of docs/configuration.md loads without a warning."""
+    text = (DOCS / "configuration.md").read_text()
+    file = tmp_path / "config.yaml"
+    file.write_text(text.split("```yaml\n")[1].split("```")[0])
+
+    assert _run("validate", "-c", file).output == "ok: 1 pipeline, 0 warnings\n"

@@ -56,8 +56,8 @@ BAD = {
     "broken": (
         BROKEN,
         (
-            "exporter 'broken' of an unknown distribution cannot be loaded (no_such_module:FACTORY): "
-            "ModuleNotFoundError: No module named 'no_such_module'"
+            "exporter 'broken' of an unknown distribution cannot be loaded "
+            "(no_such_module:FACTORY): ModuleNotFoundError: No module named 'no_such_module'"
         ),
     ),
     "empty": (
@@ -71,8 +71,8 @@ BAD = {
     "wrong": (
         WRONG,
         (
-            "exporter 'wrong' of an unknown distribution: genai_collector.receivers.otlp:FACTORY is "
-            "no exporter factory"
+            "exporter 'wrong' of an unknown distribution: "
+            "genai_collector.receivers.otlp:FACTORY is no exporter factory"
         ),
     ),
 }

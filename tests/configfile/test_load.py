@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genai_collector.configfile import CollectorConfig, Loaded
+from genai_collector.components import all_factories
+from genai_collector.configfile import CollectorConfig, Loaded, load
 from genai_collector.configfile.types import REDACTED
 from genai_collector.errors import ConfigError
 from genai_collector.model import Signal
@@ -260,3 +261,19 @@ def test_any_document_loads_or_is_refused(tree: dict[str, object]) -> None:
     text = json.dumps(tree).replace("NaN", ".nan").replace("Infinity", ".inf")
     with suppress(ConfigError):
         assert isinstance(load_text(text).config, CollectorConfig)
+
+
+def test_a_filter_that_drops_spans() -> None:
+    """Whoever drops spans is told about their children."""
+    text = (
+        "receivers: {otlp: }\nexporters: {debug: }\n"
+        "processors:\n  filter:\n    traces:\n      span: ['name == \"x\"']\n"
+        "service: {pipelines: {traces: "
+        "{receivers: [otlp], processors: [filter], exporters: [debug]}}}\n"
+    )
+
+    warnings = load([f"yaml:{text}"], [], all_factories(), {}).warnings
+
+    (warning,) = warnings
+    assert warning.path == "processors.filter.traces.span"
+    assert (warning.line, warning.message) == (6, "spans below a dropped one lose their parent")

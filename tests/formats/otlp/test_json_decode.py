@@ -10,14 +10,8 @@ import pytest
 from genai_collector.errors import DecodeError
 from genai_collector.formats import otlp
 from genai_collector.model import (
-    Histogram,
-    LogRecord,
-    Metric,
-    NumberPoint,
     Signal,
     Span,
-    Sum,
-    SummaryPoint,
     Value,
 )
 from tests.support.plain import plain
@@ -140,7 +134,7 @@ def test_bare_not_a_number(bare: str) -> None:
 
 def test_lone_surrogates() -> None:
     """Half an emoji, which JavaScript cuts off, becomes U+FFFD; whole ones stay."""
-    text = _request({"name": "NAME"}).replace(b"NAME", rb"a\ud83d\ude00b\ud83dc")
+    text = _request({"name": "NAME", "kind": 3}).replace(b"NAME", rb"a\ud83d\ude00b\ud83dc")
     (span,) = otlp.decode_json(Signal.TRACES, text).items
     assert isinstance(span, Span)
     assert span.name == "a\U0001f600b\ufffdc"
@@ -341,112 +335,3 @@ def test_owners_are_shared() -> None:
     assert first.resource is second.resource
     assert first.scope is second.scope
     assert (first.resource.schema_url, first.scope.schema_url) == ("urn:r", "urn:s")
-
-
-# --- logs and metrics -----------------------------------------------------------------------
-
-
-def test_log_record() -> None:
-    """Severity by name, an empty body, and a bad record beside a good one."""
-    text = json.dumps(
-        {
-            "resourceLogs": [
-                {
-                    "scopeLogs": [
-                        {
-                            "logRecords": [
-                                {"severityNumber": "SEVERITY_NUMBER_WARN", "body": {}},
-                                {"severityNumber": "WARN"},
-                                {"body": {"kvlistValue": {"values": [{"key": 5}]}}},
-                            ]
-                        }
-                    ]
-                }
-            ]
-        }
-    )
-    read = otlp.decode_json(Signal.LOGS, text.encode())
-    (record,) = read.items
-    assert isinstance(record, LogRecord)
-    assert (record.severity_number, record.body) == (13, None)
-    assert read.errors == [
-        "resourceLogs[0].scopeLogs[0].logRecords[1].severityNumber: unknown name of an enum value",
-        (
-            "resourceLogs[0].scopeLogs[0].logRecords[2].body.kvlistValue.values[0].key: "
-            "expected a string, found a number"
-        ),
-    ]
-
-
-def _metrics(*metrics: object) -> otlp.DecodedJson:
-    document = {"resourceMetrics": [{"scopeMetrics": [{"metrics": list(metrics)}]}]}
-    return otlp.decode_json(Signal.METRICS, json.dumps(document).encode())
-
-
-def test_metric_points_are_rejected_alone() -> None:
-    """A bad data point costs itself; the metric keeps its other points."""
-    points = [{"asInt": "1"}, {"asInt": "x"}, {"asDouble": "NaN"}, 5, {"attributes": 1}]
-    read = _metrics({"name": "m", "sum": {"dataPoints": points, "isMonotonic": True}})
-    (metric,) = read.items
-    assert isinstance(metric, Metric)
-    assert isinstance(metric.data, Sum)
-    assert repr([point.value for point in metric.data.points]) == "[1, nan]"
-    assert read.rejected == 3
-    where = "resourceMetrics[0].scopeMetrics[0].metrics[0].sum.dataPoints"
-    assert read.errors == [
-        f"{where}[1].asInt: expected an integer, found a string",
-        f"{where}[3]: expected an object, found a number",
-        f"{where}[4].attributes: expected an array, found a number",
-    ]
-
-
-def test_metrics_are_rejected_with_all_their_points() -> None:
-    """A fault in the metric itself costs the metric, counted in data points, at least one."""
-    read = _metrics(
-        {"name": 5, "gauge": {"dataPoints": [{"asInt": 1}, {"asInt": "x"}, {}]}},
-        {"name": "m", "histogram": {"dataPoints": [{}, {}], "aggregationTemporality": "DELTA"}},
-        {"name": "m", "summary": {"dataPoints": 7}},
-        {"name": "m", "gauge": []},
-        {"name": "only bad points", "gauge": {"dataPoints": [{"flags": -1}]}},
-        {"name": "kept"},
-    )
-    (kept,) = read.items
-    assert isinstance(kept, Metric)
-    assert (kept.name, kept.data) == ("kept", None)
-    assert read.rejected == 3 + 2 + 1 + 1 + 1
-    assert len(read.errors) == 5
-
-
-def test_metric_numbers() -> None:
-    """Counts as strings or numbers, doubles as numbers or words, absent told from zero."""
-    read = _metrics(
-        {
-            "histogram": {
-                "aggregationTemporality": "AGGREGATION_TEMPORALITY_CUMULATIVE",
-                "dataPoints": [
-                    {
-                        "count": "3",
-                        "sum": 0,
-                        "bucketCounts": ["1", 2],
-                        "explicitBounds": [1, "Infinity"],
-                        "exemplars": [{"asInt": "7", "traceId": TRACE, "spanId": SPAN}],
-                    }
-                ],
-            }
-        },
-        {"gauge": {"dataPoints": [{}]}},
-        {"summary": {"dataPoints": [{"sum": 2, "quantileValues": [{"quantile": 1}]}]}},
-    )
-    histogram, gauge, summary = read.items
-    assert isinstance(histogram, Metric)
-    assert isinstance(histogram.data, Histogram)
-    (point,) = histogram.data.points
-    assert (histogram.data.temporality, point.count, point.sum, point.min) == (2, 3, 0.0, None)
-    assert (point.bucket_counts, point.explicit_bounds) == ([1, 2], [1.0, math.inf])
-    assert (point.exemplars[0].value, point.exemplars[0].span_id.hex()) == (7, SPAN)
-    assert isinstance(gauge, Metric)
-    assert gauge.points == [NumberPoint(value=None)]
-    assert isinstance(summary, Metric)
-    (total,) = summary.points
-    assert isinstance(total, SummaryPoint)
-    assert (total.sum, total.quantiles[0].quantile) == (2.0, 1.0)

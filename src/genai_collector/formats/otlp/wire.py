@@ -71,10 +71,6 @@ def double(value: float) -> bytes:
     return _pack_double(value)
 
 
-def sfixed64(value: int) -> bytes:
-    return _pack_sfixed64(value)
-
-
 def doubles(values: Sequence[float]) -> bytes:
     """The body of a packed `repeated double`."""
     return struct.pack(f"<{len(values)}d", *values)
