@@ -297,7 +297,7 @@ async def test_metrics_have_no_form_by_default() -> None:
     """They are counted as dropped, not silently swallowed."""
     server = Server()
     sent = await exporter(server).export(metrics([EXEMPLAR], []))
-    assert (sent.items, dict(sent.dropped)) == (0, {"no_langfuse_form": 2})
+    assert (sent.items, dict(sent.dropped)) == (0, {"no_form": 2})
     assert server.requests == []
 
 
@@ -308,7 +308,7 @@ async def test_exemplars_become_scores_on_demand() -> None:
     with pytest.raises(Partial) as caught:
         await made.export(metrics([EXEMPLAR], [], [EXEMPLAR]))
     partial = caught.value
-    assert (partial.sent, partial.dropped) == (1, {"no_langfuse_form": 1})
+    assert (partial.sent, partial.dropped) == (1, {"no_form": 1})
     assert [metric.name for metric in partial.remaining.view_metrics()] == ["m0"]
     assert await made.export(partial.remaining) == Sent(1)
     assert {event["type"] for event in server.events()} == {"score-create"}
@@ -324,9 +324,9 @@ async def test_evaluation_events_become_scores() -> None:
     )
     batch = batch_of(Signal.LOGS, [LogRecord(body="x"), evaluation])
     sent = await exporter(Server()).export(batch)
-    assert (sent.items, dict(sent.dropped)) == (1, {"no_langfuse_form": 1})
+    assert (sent.items, dict(sent.dropped)) == (1, {"no_form": 1})
     sent = await exporter(Server(), scores={"evaluation_events": False}).export(batch)
-    assert dict(sent.dropped) == {"no_langfuse_form": 2}
+    assert dict(sent.dropped) == {"no_form": 2}
 
 
 async def test_the_batch_is_not_changed() -> None:

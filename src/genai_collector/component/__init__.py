@@ -3,6 +3,9 @@
 from genai_collector.component.config import ByteSize, Config, Duration
 from genai_collector.component.contracts import (
     ACCEPTED,
+    LEFT_OUT,
+    NO_FORM,
+    NOT_GENAI,
     Acceptance,
     Consumer,
     Exporter,
@@ -27,6 +30,9 @@ from genai_collector.component.telemetry import NoTelemetry, Telemetry
 __all__ = [
     "ACCEPTED",
     "ALL_SIGNALS",
+    "LEFT_OUT",
+    "NOT_GENAI",
+    "NO_FORM",
     "TRACES",
     "Acceptance",
     "ByteSize",

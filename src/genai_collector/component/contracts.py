@@ -67,6 +67,14 @@ class Lifecycle(AbstractAsyncContextManager[object], Protocol):
     """For processors and extensions that hold something open."""
 
 
+NO_FORM: Final = "no_form"
+"""Dropped because the destination's format has no place for it."""
+NOT_GENAI: Final = "not_genai"
+"""Dropped because the configuration leaves spans out that are no GenAI call."""
+LEFT_OUT: Final = frozenset({NO_FORM, NOT_GENAI})
+"""Reasons that are nobody's failure: counted as dropped, but not as failed and not as an error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """How an export ended: `items` were taken by the destination, `dropped` were not and never

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from genai_collector.component import Telemetry
+from genai_collector.component import LEFT_OUT, Telemetry
 from genai_collector.model import Signal
 
 UNACCOUNTED: Final = "unaccounted"
@@ -52,7 +52,8 @@ class Ledger:
     def book_dropped(self, reason: str, items: int) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + items
         self._telemetry.dropped(self._id, self._signal, reason, items)
-        self._telemetry.send_failed(self._id, self._signal, items)
+        if reason not in LEFT_OUT:
+            self._telemetry.send_failed(self._id, self._signal, items)
 
     def report(self) -> DeliveryReport:
         left = self.accepted - self.sent - sum(self.dropped.values())

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from genai_collector.component import Exporter
+from genai_collector.component import LEFT_OUT, Exporter
 from genai_collector.delivery.ledger import Account
 from genai_collector.delivery.quiet_log import QuietLog
 from genai_collector.errors import Partial, Retryable
@@ -56,7 +56,7 @@ def counted(exporter: Exporter, log: QuietLog) -> Send:
             if remaining > total:
                 raise RuntimeError(f"{remaining} items remain of {total}") from exc
             delivery.account.settle(total, exc.sent, exc.dropped, remaining)
-            _log_refused(log, sum(exc.dropped.values()), str(exc))
+            _log_refused(log, exc.dropped, str(exc))
             delivery.batch = exc.remaining
             if remaining:
                 raise
@@ -68,13 +68,14 @@ def counted(exporter: Exporter, log: QuietLog) -> Send:
             raise Retryable("the request was cancelled") from exc
         else:
             delivery.account.settle(total, answer.items, answer.dropped, 0)
-            _log_refused(log, sum(answer.dropped.values()), answer.message)
+            _log_refused(log, answer.dropped, answer.message)
 
     return send
 
 
-def _log_refused(log: QuietLog, items: int, message: str) -> None:
+def _log_refused(log: QuietLog, dropped: Mapping[str, int], message: str) -> None:
+    items = sum(count for reason, count in dropped.items() if reason not in LEFT_OUT)
     if items:
         log.say(logging.ERROR, "refused", f"The destination refused a part: {message}", items=items)
-    elif message:
+    elif message and not dropped:
         log.say(logging.WARNING, "remark", f"The destination remarks: {message}")

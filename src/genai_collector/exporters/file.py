@@ -23,11 +23,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from genai_collector.component import Config, Context, Duration, ExporterFactory, Sent
+from genai_collector.component import NO_FORM, Config, Context, Duration, ExporterFactory, Sent
 from genai_collector.delivery import DeliveryConfig, QueueConfig
 from genai_collector.errors import ConfigError, Retryable
 from genai_collector.exporters._otlp import items_of
@@ -35,9 +35,6 @@ from genai_collector.exporters._rotating_file import Limits, RotatingFile
 from genai_collector.formats import langfuse, noveum, otlp
 from genai_collector.model import Batch, Metric, Signal
 from genai_collector.transport.compression import compress
-
-NO_FORM: Final = "no_form"
-"""Why items are dropped that the chosen format cannot express."""
 
 
 def _format_name(value: object) -> object:

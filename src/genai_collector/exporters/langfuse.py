@@ -8,7 +8,7 @@
 
 The events are those that Langfuse's own OTLP mapping would have made. Metrics and logs become
 scores where they can (see `scores_from_metrics` and `scores`); what cannot is counted as dropped
-for `no_langfuse_form`. A v4 server in its default mode refuses traces here: give it OTLP instead.
+for `no_form`. A v4 server in its default mode refuses traces here: give it OTLP instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from typing import Final, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from genai_collector import __version__
-from genai_collector.component import ByteSize, Config, Context, Duration, ExporterFactory, Sent
+from genai_collector.component import (
+    NO_FORM,
+    ByteSize,
+    Config,
+    Context,
+    Duration,
+    ExporterFactory,
+    Sent,
+)
 from genai_collector.delivery import DeliveryConfig
 from genai_collector.delivery.http_errors import http_error
 from genai_collector.errors import Permanent, PipelineError, Retryable
@@ -38,8 +46,6 @@ from genai_collector.transport.http_client import (
 )
 
 PATH: Final = "/api/public/ingestion"
-NO_FORM: Final = "no_langfuse_form"
-"""Why metrics and logs are dropped that cannot be a score."""
 MISSING_IDS: Final = "missing_ids"
 TOO_LARGE: Final = "too_large"
 

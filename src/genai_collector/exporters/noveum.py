@@ -20,7 +20,14 @@ from typing import Final, Literal, NamedTuple, NoReturn, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from genai_collector.component import ByteSize, Context, Duration, ExporterFactory, Sent
+from genai_collector.component import (
+    NOT_GENAI,
+    ByteSize,
+    Context,
+    Duration,
+    ExporterFactory,
+    Sent,
+)
 from genai_collector.delivery import DeliveryConfig
 from genai_collector.delivery.http_errors import http_error
 from genai_collector.errors import Partial, Permanent, Retryable
@@ -34,9 +41,6 @@ from genai_collector.transport.http_client import (
     compress_body,
     host_of,
 )
-
-NOT_GENAI: Final = "not_genai"
-"""Why spans are dropped that are no call of a model, unless `other_spans: send`."""
 
 _RETRYABLE: Final = frozenset({408, 429, *range(500, 600)})
 _QUOTA: Final = b"CREDIT_QUOTA_EXCEEDED"

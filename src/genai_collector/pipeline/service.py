@@ -11,6 +11,7 @@ Every task is owned here or by the component that made it, and is awaited.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -32,6 +33,12 @@ _DOORS_SHARE: Final = 0.4
 _CLOSE_S: Final = 1.0
 """How long one component may take to close after the deadline."""
 _MOMENT_S: Final = 0.1
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_MALLOPT: Final = (
+    (_M_TRIM_THRESHOLD, 64 << 20),
+    (_M_TOP_PAD, 16 << 20),
+    (_M_MMAP_THRESHOLD, 32 << 20),
+)
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
@@ -115,6 +122,7 @@ class Service:
             try:
                 if await self._until(self.start(), None):
                     _tune_garbage_collector()
+                    _tune_allocator()
                     await self._stop_asked.wait()
             except StartError as exc:
                 self._log.error("Cannot start: %s", exc)
@@ -308,6 +316,19 @@ def _reason(exc: BaseException) -> str:
     if isinstance(exc, CollectorError) and text:
         return text
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def _tune_allocator() -> None:
+    """Keep the memory of one request for the next one.
+
+    glibc gives the top of the heap back after each large request and takes it again for the next:
+    measured as about 1,000 page faults a request of 1.6 MB. Where there is no glibc, nothing is
+    tuned.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in _MALLOPT:
+            mallopt(parameter, value)
 
 
 def _tune_garbage_collector() -> None:
