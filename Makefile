@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OPENLIT := .venvs/openlit
 PHOENIX := .venvs/phoenix
 PIP_FLAGS := --quiet --disable-pip-version-check
-PYTHON_FILES := src tests bench examples proto_fixtures
+PYTHON_FILES := src tests bench examples proto_fixtures setup.py
 CONFIG ?= config.example.yaml
 
 help: ## Show the verbs
@@ -40,10 +40,20 @@ fuzz: $(BIN)/.dev ## Throw mutated requests at the receiver for FUZZ_SECONDS (de
 bench: $(BIN)/.dev ## Measure CPU per span, as ratios inside one run
 	$(BIN)/python -m bench
 
+compile: $(BIN)/.dev ## Compile the busiest modules with mypyc (needs a C compiler; undo: make interpreted)
+	@command -v $${CC:-cc} >/dev/null || { echo "make compile needs a C compiler (gcc or clang, or set CC); the collector runs without, only slower" >&2; exit 1; }
+	@$(BIN)/python -c 'import setuptools' 2>/dev/null || $(BIN)/pip install $(PIP_FLAGS) 'setuptools>=65'
+	GENAI_COLLECTOR_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace
+	@$(BIN)/python -c 'import genai_collector.formats.langfuse.events as m; print("compiled:", m.__file__)'
+
+interpreted: ## Remove the compiled modules again
+	find src -name '*.so' -delete -o -name '*.pyd' -delete
+	rm -rf build
+
 test-backends: $(BIN)/.dev $(PHOENIX)/.installed ## Send through the collector into a real backend (Arize Phoenix)
 	PHOENIX_BIN=$(abspath $(PHOENIX)/bin/phoenix) $(BIN)/python -m pytest -q -m backend tests/backends
 
-clean: ## Remove the environments and what tools left behind
+clean: interpreted ## Remove the environments and what tools left behind
 	rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
 
 $(BIN)/python:
@@ -65,4 +75,4 @@ $(PHOENIX)/.installed: tests/backends/phoenix.txt
 	$(@D)/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
 
-.PHONY: help run example test lint check fmt cover fuzz bench test-backends clean
+.PHONY: help run example test lint check fmt cover fuzz bench compile interpreted test-backends clean

@@ -26,6 +26,7 @@ from typing import Any
 from bench import load, payload, processes
 from bench.processes import Process
 from bench.walk import walk_cpu_per_span_us
+from genai_collector.formats.langfuse import events
 
 Load = Callable[[int, list[bytes], int, str | None], Awaitable[None]]
 
@@ -206,7 +207,10 @@ async def main() -> None:
     args = parser.parse_args()
     plain = payload.requests(12)
     size = len(plain[0]) / payload.SPANS_PER_REQUEST
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {size:.0f} bytes a span")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {size:.0f} bytes a span, "
+        f"modules {'interpreted' if events.__file__.endswith('.py') else 'compiled'}"
+    )
     print(f"{'CPU us per span':<20}{'baseline':>21}{'ours':>9}{'ratio':>8}{'limit':>7}")
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)

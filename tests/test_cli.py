@@ -205,8 +205,11 @@ def test_components_for_machines(format: str) -> None:
     found = yaml.safe_load(_run("components", "--format", format).stdout)
 
     assert found["buildinfo"]["version"] == __version__
-    assert found["receivers"][0]["name"] == "otlp"
-    assert set(found["receivers"][0]["stability"]) == {"logs", "metrics", "traces"}
+    signals = {one["name"]: set(one["stability"]) for one in found["receivers"]}
+    assert signals["otlp"] == {"logs", "metrics", "traces"}
+    assert signals["litellm"] == {"traces"}
+    measure = next(one for one in found["connectors"] if one["name"] == "genai_metrics")
+    assert measure["stability"] == {"traces_to_metrics": "beta"}
     names = [one["name"] for one in found["exporters"]]
     assert names == sorted(names)
     assert "otlphttp" not in names

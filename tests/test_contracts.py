@@ -13,12 +13,16 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from genai_collector.component import (
+    Accepting,
     Config,
+    Connector,
+    ConnectorFactory,
     Context,
     Exporter,
     Factory,
     NoTelemetry,
     Processor,
+    Route,
     Sent,
 )
 from genai_collector.components import BUILT_IN
@@ -48,6 +52,8 @@ _NOWHERE = "127.0.0.1:9"  # the discard port, where nobody listens
 _NO_RETRY: dict[str, Any] = {"timeout": "2s"}
 
 EXAMPLES: Mapping[tuple[str, str], dict[str, Any]] = {
+    ("connector", "forward"): {},
+    ("connector", "genai_metrics"): {"flush_interval": "1h"},
     ("exporter", "debug"): {},
     ("exporter", "file"): {"path": "{tmp}/out.jsonl"},
     ("exporter", "langfuse"): {
@@ -56,9 +62,11 @@ EXAMPLES: Mapping[tuple[str, str], dict[str, Any]] = {
         "secret_key": "sk-lf-1",
         **_NO_RETRY,
     },
+    ("exporter", "litellm"): {"endpoint": f"http://{_NOWHERE}/litellm", **_NO_RETRY},
     ("exporter", "noveum"): {"endpoint": f"http://{_NOWHERE}/v1/logs", "api_key": "k", **_NO_RETRY},
     ("exporter", "otlp_grpc"): {"endpoint": _NOWHERE, "tls": {"insecure": True}, **_NO_RETRY},
     ("exporter", "otlp_http"): {"endpoint": f"http://{_NOWHERE}", **_NO_RETRY},
+    ("exporter", "prometheus"): {"endpoint": "127.0.0.1:0"},
     ("extension", "health_check"): {"endpoint": "127.0.0.1:0"},
     ("processor", "attributes"): {"actions": [{"action": "upsert", "key": "a", "value": 1}]},
     ("processor", "batch"): {},
@@ -67,12 +75,14 @@ EXAMPLES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("processor", "normalize"): {},
     ("processor", "python"): {"entry_point": "copy:copy"},
     ("processor", "resource"): {"attributes": [{"action": "delete", "key": "service.name"}]},
+    ("receiver", "litellm"): {"endpoint": "127.0.0.1:0"},
+    ("processor", "stitch"): {},
     ("receiver", "otlp"): {
         "protocols": {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
     },
 }
 
-LOCAL = {"debug", "file"}
+LOCAL = {"debug", "file", "prometheus"}
 """Exporters that need no destination."""
 
 ALL = pytest.mark.parametrize("factory", BUILT_IN, ids=lambda f: f"{f.kind}-{f.name}")
@@ -98,19 +108,22 @@ def _context(factory: Factory) -> Context:
 def _make(factory: Factory, tmp_path: Path) -> Any:
     config, context = _config(factory, tmp_path), _context(factory)
     create: Any = factory.create
+    if factory.kind == "connector":
+        return _make_connector(factory, min(factory.routes), tmp_path)
     if factory.kind != "receiver":
         return create(config, context)
-    consumers = {
-        signal: Fanout(
-            signal,
-            [Pipeline(signal.value, signal, [], [], context.log)],
-            context.telemetry,
-            context.log,
-            context.clock,
-        )
-        for signal in factory.signals
-    }
+    consumers = {signal: _consumer(signal, context) for signal in factory.signals}
     return create(config, consumers, context)
+
+
+def _make_connector(factory: ConnectorFactory[Any], route: Route, tmp_path: Path) -> Any:
+    config, context = _config(factory, tmp_path), _context(factory)
+    return factory.create(config, route, _consumer(route.target, context), context)
+
+
+def _consumer(signal: Signal, context: Context) -> Fanout:
+    pipeline = Pipeline(signal.value, signal, [], [], context.log)
+    return Fanout(signal, [pipeline], context.telemetry, context.log, context.clock)
 
 
 def _odd(signal: Signal) -> Batch:
@@ -159,7 +172,8 @@ def test_every_component_has_an_example() -> None:
 async def test_enters_and_leaves_twice(factory: Factory, tmp_path: Path) -> None:
     """Made from its example; what has a life can be entered again after it was left."""
     made = _make(factory, tmp_path)
-    if factory.kind == "processor" and not isinstance(made, AbstractAsyncContextManager):
+    may_be_lifeless = factory.kind in ("processor", "connector")
+    if may_be_lifeless and not isinstance(made, AbstractAsyncContextManager):
         return
     for _ in range(2):
         assert await made.__aenter__() is not None
@@ -245,6 +259,28 @@ def test_processors_are_deterministic(factory: Any, tmp_path: Path) -> None:
     for signal in factory.signals:
         first, second = (processor.process(_received(_odd(signal))).encoded() for _ in range(2))
         assert first == second
+
+
+# ---- connectors ------------------------------------------------------------------------------
+
+
+@_of_kind("connector")
+def test_connectors_take_anything(factory: ConnectorFactory[Any], tmp_path: Path) -> None:
+    """Odd data, an empty batch, on every route: nothing or a batch of the target signal that can be
+    encoded, twice the same, and the batch that was looked at is as it was. What was accepted may be
+    as odd."""
+    for route in sorted(factory.routes):
+        connector: Connector = _make_connector(factory, route, tmp_path)
+        for batch in (_received(_odd(route.source)), _received(batch_of(route.source, []))):
+            before = batch.encoded()
+            made = [connector.connect(batch) for _ in range(2)]
+            found = [None if each is None else (each.signal, each.encoded()) for each in made]
+            assert found[0] == found[1]
+            assert found[0] is None or found[0][0] is route.target
+            if isinstance(connector, Accepting):
+                connector.accepted(batch)
+            assert batch.is_encoded
+            assert batch.encoded() == before
 
 
 # ---- exporters -------------------------------------------------------------------------------

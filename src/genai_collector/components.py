@@ -13,13 +13,17 @@ from typing import Final, cast
 
 from genai_collector.component import Factory
 from genai_collector.configfile import FactorySet
+from genai_collector.connectors.forward import FACTORY as FORWARD_CONNECTOR
+from genai_collector.connectors.genai_metrics import FACTORY as GENAI_METRICS_CONNECTOR
 from genai_collector.errors import ConfigError
 from genai_collector.exporters.debug import FACTORY as DEBUG_EXPORTER
 from genai_collector.exporters.file import FACTORY as FILE_EXPORTER
 from genai_collector.exporters.langfuse import FACTORY as LANGFUSE_EXPORTER
+from genai_collector.exporters.litellm import FACTORY as LITELLM_EXPORTER
 from genai_collector.exporters.noveum import FACTORY as NOVEUM_EXPORTER
 from genai_collector.exporters.otlp_grpc import FACTORY as OTLP_GRPC_EXPORTER
 from genai_collector.exporters.otlp_http import FACTORY as OTLP_HTTP_EXPORTER
+from genai_collector.exporters.prometheus import FACTORY as PROMETHEUS_EXPORTER
 from genai_collector.extensions.health_check import FACTORY as HEALTH_CHECK_EXTENSION
 from genai_collector.processors.attributes import FACTORY as ATTRIBUTES_PROCESSOR
 from genai_collector.processors.batch import FACTORY as BATCH_PROCESSOR
@@ -28,15 +32,22 @@ from genai_collector.processors.memory_limiter import FACTORY as MEMORY_LIMITER_
 from genai_collector.processors.normalize import FACTORY as NORMALIZE_PROCESSOR
 from genai_collector.processors.python import FACTORY as PYTHON_PROCESSOR
 from genai_collector.processors.resource import FACTORY as RESOURCE_PROCESSOR
+from genai_collector.processors.stitch import FACTORY as STITCH_PROCESSOR
+from genai_collector.receivers.langfuse import FACTORY as LANGFUSE_RECEIVER
+from genai_collector.receivers.litellm import FACTORY as LITELLM_RECEIVER
 from genai_collector.receivers.otlp import FACTORY as OTLP_RECEIVER
 
 BUILT_IN: Final[tuple[Factory, ...]] = (
+    FORWARD_CONNECTOR,
+    GENAI_METRICS_CONNECTOR,
     DEBUG_EXPORTER,
     FILE_EXPORTER,
     LANGFUSE_EXPORTER,
+    LITELLM_EXPORTER,
     NOVEUM_EXPORTER,
     OTLP_GRPC_EXPORTER,
     OTLP_HTTP_EXPORTER,
+    PROMETHEUS_EXPORTER,
     HEALTH_CHECK_EXTENSION,
     ATTRIBUTES_PROCESSOR,
     BATCH_PROCESSOR,
@@ -45,6 +56,9 @@ BUILT_IN: Final[tuple[Factory, ...]] = (
     NORMALIZE_PROCESSOR,
     PYTHON_PROCESSOR,
     RESOURCE_PROCESSOR,
+    STITCH_PROCESSOR,
+    LANGFUSE_RECEIVER,
+    LITELLM_RECEIVER,
     OTLP_RECEIVER,
 )
 """Sorted by kind, then name."""
@@ -53,6 +67,7 @@ GROUPS: Final = {
     "receivers": "genai_collector.receivers",
     "processors": "genai_collector.processors",
     "exporters": "genai_collector.exporters",
+    "connectors": "genai_collector.connectors",
     "extensions": "genai_collector.extensions",
 }
 """Section of the configuration -> entry-point group."""

@@ -9,18 +9,22 @@ from typing import Literal, NoReturn
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from genai_collector.component import (
+    SAME_SIGNAL,
     TRACES,
     ByteSize,
     Config,
+    ConnectorFactory,
     Duration,
     ExporterFactory,
     ExtensionFactory,
     ProcessorFactory,
     ReceiverFactory,
+    Route,
 )
 from genai_collector.configfile import FactorySet, Fault, Loaded, load
 from genai_collector.delivery import DeliveryConfig
 from genai_collector.errors import ConfigError
+from genai_collector.model import Signal
 
 
 def never_built(*_args: object) -> NoReturn:
@@ -122,6 +126,10 @@ FACTORIES = FactorySet.of(
         ExporterFactory("print", PrintConfig, never_built),
         ExporterFactory("calls_only", PrintConfig, never_built, signals=TRACES),
         ExtensionFactory("health", HealthConfig, never_built),
+        ConnectorFactory("join", AnyConfig, never_built, SAME_SIGNAL),
+        ConnectorFactory(
+            "measure", AnyConfig, never_built, frozenset({Route(Signal.TRACES, Signal.METRICS)})
+        ),
     ]
 )
 

@@ -7,16 +7,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from genai_collector.formats.otlp import batch_from_protobuf
 from genai_collector.model import (
     Attributes,
     Event,
     LogRecord,
     Resource,
     Scope,
+    Signal,
     Span,
     Value,
 )
-from tests.support.captures import FIXTURES
+from tests.support.captures import FIXTURES, shared
 
 CASES = FIXTURES / "conventions"
 
@@ -56,13 +58,36 @@ def all_cases() -> list[str]:
     return sorted(f"{p.parent.name}/{p.stem}" for p in paths if not p.stem.endswith("_log"))
 
 
+CAPTURED = (
+    "langfuse_otel", "litellm_langfuse_otlp", "litellm_otel", "litellm_otel_proxy", "openinference",
+    "openlit", "openlit_1_34", "otel_openai_v2", "pydantic_ai", "traceloop", "traceloop_0_40",
+)  # fmt: skip
+"""Folders of captured OTLP requests, one per producer."""
+
+
+def captured_spans(folder: str, file: str = "*") -> list[Span]:
+    """All spans that a producer sent, in the order of its requests; skips where they are not."""
+    root = shared(f"captures/{folder}")
+    paths = [*root.glob(f"{file}.traces.pb"), *root.glob(f"{file}/*otel_v1_traces.body.bin")]
+    return [
+        span
+        for path in sorted(paths)
+        for span in batch_from_protobuf(Signal.TRACES, path.read_bytes()).spans
+    ]
+
+
 def _span(raw: dict[str, Any], resource: Attributes, scope: dict[str, Any]) -> Span:
     status = raw.get("status", {})
     return Span(
         name=raw["name"],
         kind=raw.get("kind", 0),
+        start_ns=int(raw.get("startTimeUnixNano", 0)),
+        end_ns=int(raw.get("endTimeUnixNano", 0)),
         attributes=_attributes(raw),
-        events=[Event(e["name"], 0, _attributes(e)) for e in raw.get("events", [])],
+        events=[
+            Event(e["name"], int(e.get("timeUnixNano", 0)), _attributes(e))
+            for e in raw.get("events", [])
+        ],
         status_code=status.get("code", 0),
         status_message=status.get("message", ""),
         resource=Resource(resource),

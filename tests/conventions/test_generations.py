@@ -160,7 +160,11 @@ FACTS: dict[str, dict[str, Any]] = {
     },
     "openllmetry_0_40/chat_params": {
         "provider": "openai", "request_model": "gpt-4o",
-        "parameters": {"max_tokens": 256, "temperature": 0.2, "top_p": 0.9},
+        "parameters": {
+            "max_tokens": 256, "temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.1,
+            "presence_penalty": 0.2, "stream": False,
+        },
+        "user_id": "user-123",
     },
 }  # fmt: skip
 
@@ -289,7 +293,10 @@ def test_plain_content(attributes: dict[str, Value], wanted: Any) -> None:
         ({"0.a": 1, "0.a.b": 2}, [{"a": 1}]),
         ({"name": "x", "variable.0": 1, "0": 3}, []),
         ({"²": 1, "0" * 5000 + ".a": 1}, []),
-        ({"0." + "a." * 2000: 1}, [{"a": {"a": {"a": {"a": {"a": {"a." * 1995: 1}}}}}}]),
+        (
+            {"0." + "a." * 2000: 1},
+            [{"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a." * 1993: 1}}}}}}}}],
+        ),
     ],
 )
 def test_unflatten(flat: dict[str, Value], nested: Value) -> None:

@@ -13,7 +13,15 @@ from genai_collector.conventions import semconv as s
 from genai_collector.model import Attributes, Event, Scope, Span, SpanKind, Value
 from tests.conventions.loading import all_cases, recorded_spans, values
 
-KEYS = sorted({row.key for v in VOCABULARIES for row in v.rows})
+KEYS = [
+    *sorted({row.key for v in VOCABULARIES for row in v.rows}),
+    "langfuse.observation.usage_details", "langfuse.observation.model.parameters",
+    "langfuse.observation.metadata.a", "llm.invocation_parameters", "metadata", "metadata.a",
+    "llm.input_messages.0.message.content", "llm.input_messages.0.message.role",
+    "llm.output_messages.1.message.contents.0.message_content.text", "llm.tools.0.tool.json_schema",
+    "gen_ai.completion.0.function_call.name", "gen_ai.cost.other", "ai.settings.seed",
+    "llm.token_count.completion_details.audio", "mlflow.chat.tokenUsage", "genkit:name",
+]  # fmt: skip
 
 
 def read(attributes: Attributes, **parts: Any) -> Observation:

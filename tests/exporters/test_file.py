@@ -324,7 +324,7 @@ async def test_rotation_is_configured_as_in_otelcol(tmp_path: Path) -> None:
     [
         ({}, "Field required"),
         ({"path": ""}, "at least 1 character"),
-        ({"path": "x", "format": "csv"}, "'otlp_json', 'otlp_proto', 'langfuse' or 'noveum'"),
+        ({"path": "x", "format": "csv"}, "'langfuse', 'noveum' or 'litellm'"),
         ({"path": "x", "rotation": {"max_megabytes": 0}}, "greater than or equal to 1"),
     ],
 )

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from genai_collector.component import Context, NoTelemetry, Sent
 from genai_collector.errors import Partial, Permanent, Retryable
-from genai_collector.exporters.langfuse import FACTORY, Langfuse, LangfuseConfig, SeenTraces
+from genai_collector.exporters._langfuse_attempt import Recent
+from genai_collector.exporters.langfuse import FACTORY, Langfuse, LangfuseConfig
 from genai_collector.formats.otlp import batch_of
 from genai_collector.model import (
     Batch,
@@ -155,7 +156,7 @@ async def test_a_v4_server_is_named() -> None:
     server = Server(refuse(1, 2, status=400, message="Event type not accepted"))
     sent = await exporter(server).export(spans(2))
     assert dict(sent.dropped) == {"langfuse_events_only": 2}
-    assert "otlp_http" in sent.message
+    assert "mode: otlp" in sent.message
 
 
 @pytest.mark.parametrize(
@@ -271,9 +272,9 @@ async def test_a_known_trace_is_not_announced_again() -> None:
     assert kinds == [["trace-create", "span-create"]] * 2 + [["span-create"]]
 
 
-def test_seen_traces_are_bounded() -> None:
+def test_what_is_remembered_is_bounded() -> None:
     """The oldest is forgotten, a repeated one is young again."""
-    seen = SeenTraces(most=2)
+    seen = Recent(most=2)
     for trace_id in ("a", "b", "a", "c"):
         seen.add(trace_id)
     assert [trace_id in seen for trace_id in "abc"] == [True, False, True]
@@ -344,8 +345,9 @@ async def test_the_batch_is_not_changed() -> None:
         {"endpoint": ""},
         {"endpoint": "langfuse:3000"},
         {"public_key": ""},
-        {"mode": "otlp"},
+        {"mode": "grpc"},
         {"compression": "gzip"},
+        {"mode": "otlp", "compression": "zstd"},
         {"max_batch_bytes": 5000, "max_event_bytes": 10},
     ],
 )

@@ -8,7 +8,15 @@ from dataclasses import fields, is_dataclass
 from genai_collector.model import EntityRef, Event, Link, LogRecord, Metric, Resource, Scope, Span
 
 _SLOTTED = (EntityRef, Event, Link, LogRecord, Metric, Resource, Scope)
-_SPAN = [slot for slot in Span.__slots__ if not slot.startswith(("_", "encoded"))]
+
+
+def _fields(kind: type) -> list[str]:
+    """The attributes of a class, also of a compiled one, which has no `__slots__`."""
+    names: Iterable[str] = vars(kind).get("__slots__") or vars(kind)["__mypyc_attrs__"]
+    return [name for name in names if not name.startswith(("_", "encoded"))]
+
+
+_SPAN = _fields(Span)
 
 
 def plain(item: object) -> object:
@@ -22,7 +30,7 @@ def plain(item: object) -> object:
     if isinstance(item, Span):
         return "Span", _slots(item, [*_SPAN, "events", "links"])
     if isinstance(item, _SLOTTED):
-        return type(item).__name__, _slots(item, type(item).__slots__)
+        return type(item).__name__, _slots(item, _fields(type(item)))
     if is_dataclass(item):
         return type(item).__name__, _slots(item, [field.name for field in fields(item)])
     return _kind(item), item

@@ -185,13 +185,13 @@ def components(
     factories = _factories()
     found = {
         section: _describe_section(factories, section)
-        for section in ("receivers", "processors", "exporters", "extensions")
+        for section in ("receivers", "processors", "exporters", "connectors", "extensions")
     }
     if format == "table":
         _component_table(found)
         return
     about = {"command": PROG, "description": "GenAI Collector", "version": __version__}
-    _dump({"buildinfo": about, **found, "connectors": []}, format)
+    _dump({"buildinfo": about, **found}, format)
 
 
 def _describe_section(factories: FactorySet, section: str) -> list[dict[str, Any]]:
@@ -211,7 +211,10 @@ def _describe_section(factories: FactorySet, section: str) -> list[dict[str, Any
 def _describe(type_: str, factory: Factory) -> dict[str, Any]:
     signals = getattr(factory, "signals", None)
     stability: Any = factory.stability
-    if signals is not None:
+    if factory.kind == "connector":
+        routes = sorted(factory.routes)
+        stability = {f"{source}_to_{target}": factory.stability for source, target in routes}
+    elif signals is not None:
         stability = {str(signal): factory.stability for signal in sorted(signals)}
     described: dict[str, Any] = {"name": type_}
     if factory.aliases:

@@ -14,8 +14,8 @@ import typer
 from genai_collector.cli.app import app, stderr
 
 PROGRESS_FROM_BYTES: Final = 16 * 1024 * 1024
-SourceName: TypeAlias = Literal["otlp", "otlp_proto"]
-TargetName: TypeAlias = Literal["langfuse", "noveum", "otlp"]
+SourceName: TypeAlias = Literal["langfuse", "litellm", "noveum", "otlp", "otlp_proto"]
+TargetName: TypeAlias = Literal["langfuse", "litellm", "noveum", "noveum_traces", "otlp"]
 SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
 
 
@@ -44,7 +44,8 @@ def convert(
     """Convert telemetry offline: one line of JSON per input document, in order.
 
     [bold]otlp[/] is OTLP/JSON, one document or one per line; [bold]otlp_proto[/] is one protobuf
-    request. Output: {"batch":[...]} for Langfuse, a list of records for Noveum, a request for OTLP.
+    request. Output: {"batch":[...]} for Langfuse, a list of records for Noveum
+    and of payloads for LiteLLM, a request for OTLP.
 
     Exit code 1 when a document could not be read; it is named on standard error, and the others
     are converted all the same.

@@ -7,6 +7,8 @@ from genai_collector.component.contracts import (
     NO_FORM,
     NOT_GENAI,
     Acceptance,
+    Accepting,
+    Connector,
     Consumer,
     Exporter,
     Gate,
@@ -17,13 +19,16 @@ from genai_collector.component.contracts import (
 )
 from genai_collector.component.factory import (
     ALL_SIGNALS,
+    SAME_SIGNAL,
     TRACES,
+    ConnectorFactory,
     Context,
     ExporterFactory,
     ExtensionFactory,
     Factory,
     ProcessorFactory,
     ReceiverFactory,
+    Route,
 )
 from genai_collector.component.telemetry import NoTelemetry, Telemetry
 
@@ -33,10 +38,14 @@ __all__ = [
     "LEFT_OUT",
     "NOT_GENAI",
     "NO_FORM",
+    "SAME_SIGNAL",
     "TRACES",
     "Acceptance",
+    "Accepting",
     "ByteSize",
     "Config",
+    "Connector",
+    "ConnectorFactory",
     "Consumer",
     "Context",
     "Duration",
@@ -51,6 +60,7 @@ __all__ = [
     "ProcessorFactory",
     "Receiver",
     "ReceiverFactory",
+    "Route",
     "Sent",
     "Telemetry",
 ]

@@ -2,7 +2,7 @@
 
 Data flows one way: receiver -> consumer (a pipeline: its processors, then its exporters' queues).
 Every component that has a life is an async context manager: entered when the service starts
-(extensions, exporters, processors, then receivers), left in the opposite order.
+(extensions, exporters, processors, connectors, then receivers), left in the opposite order.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from genai_collector.model import Batch
 
@@ -57,6 +57,31 @@ class Processor(Protocol):
     def process(self, batch: Batch, /) -> Batch: ...
 
 
+class Connector(Protocol):
+    """A door between pipelines: an exporter of one, a receiver of others. Synchronous and per
+    batch; it is asked before anybody has accepted the batch, and asked again if it was refused, so
+    it must not count or keep anything here (see `Accepting`). Must not raise for bad data.
+
+    It reads the batch as an exporter does: others share it, it must not be changed. It returns
+    what its other pipelines get at once: the batch itself (whoever changes it gets a copy), a batch
+    made of items of its own, or None for nothing. What time or memory makes of batches goes to the
+    Consumer that it was built with, as a receiver does it; then it is a `Lifecycle` too: entered
+    before the receivers, left after them and before the queues drain.
+    """
+
+    def connect(self, batch: Batch, /) -> Batch | None: ...
+
+
+@runtime_checkable
+class Accepting(Protocol):
+    """A connector that keeps something of what it has seen."""
+
+    def accepted(self, batch: Batch, /) -> None:
+        """Called once for each batch given to `connect`, when every destination of all pipelines
+        has taken its part. A batch that was refused is never told here. Reads only."""
+        ...
+
+
 class Gate(Protocol):
     """A processor that also decides about admission, before anything is decoded."""
 
@@ -64,7 +89,7 @@ class Gate(Protocol):
 
 
 class Lifecycle(AbstractAsyncContextManager[object], Protocol):
-    """For processors and extensions that hold something open."""
+    """For processors, connectors and extensions that hold something open."""
 
 
 NO_FORM: Final = "no_form"

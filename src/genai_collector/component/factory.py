@@ -11,10 +11,17 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from genai_collector.component.config import Config
-from genai_collector.component.contracts import Consumer, Exporter, Lifecycle, Processor, Receiver
+from genai_collector.component.contracts import (
+    Connector,
+    Consumer,
+    Exporter,
+    Lifecycle,
+    Processor,
+    Receiver,
+)
 from genai_collector.model import Signal
 
 if TYPE_CHECKING:
@@ -83,6 +90,33 @@ class ExporterFactory(Generic[C]):
     kind: Literal["exporter"] = "exporter"
 
 
+class Route(NamedTuple):
+    """What a connector takes (as an exporter) and what it gives for it (as a receiver)."""
+
+    source: Signal
+    target: Signal
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.target}"
+
+
+SAME_SIGNAL: Final = frozenset(Route(signal, signal) for signal in Signal)
+"""Takes anything and gives the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorFactory(Generic[C]):
+    name: str
+    config: type[C]
+    create: Callable[[C, Route, Consumer, Context], Connector]
+    """Called once per id and route that pipelines use; the consumer is every pipeline of the
+    target signal that names the connector as a receiver."""
+    routes: frozenset[Route]
+    aliases: tuple[str, ...] = ()
+    stability: Stability = "beta"
+    kind: Literal["connector"] = "connector"
+
+
 @dataclass(frozen=True, slots=True)
 class ExtensionFactory(Generic[C]):
     name: str
@@ -94,5 +128,6 @@ class ExtensionFactory(Generic[C]):
 
 
 Factory: TypeAlias = (
-    "ReceiverFactory[Any] | ProcessorFactory[Any] | ExporterFactory[Any] | ExtensionFactory[Any]"
+    "ReceiverFactory[Any] | ProcessorFactory[Any] | ExporterFactory[Any] | ConnectorFactory[Any] "
+    "| ExtensionFactory[Any]"
 )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+from genai_collector.configfile.connections import find_connection_faults
 from genai_collector.configfile.expand import expand
 from genai_collector.configfile.merge import assign, merge
 from genai_collector.configfile.references import read_extensions, read_pipelines
@@ -51,6 +52,7 @@ def load(
     declared = read_declared(root, factories, faults)
     pipelines = read_pipelines(declared, faults)
     extensions = read_extensions(declared, faults)
+    faults += find_connection_faults(declared, pipelines)
     faults += find_conflicts(declared, pipelines, extensions)
     if faults:
         raise ConfigError(faults=in_order(faults, files))
@@ -96,6 +98,7 @@ def _assemble(
         extensions=declared.components["extensions"],
         pipelines=pipelines,
         extension_order=extensions,
+        connectors=declared.components["connectors"],
         telemetry=service.telemetry,
         shutdown_timeout_s=service.shutdown_timeout,
     )

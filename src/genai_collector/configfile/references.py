@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from genai_collector.component import ALL_SIGNALS
-from genai_collector.configfile.schema import ComponentId, PipelineConfig, PipelineSpec
+from genai_collector.component import ALL_SIGNALS, ConnectorFactory
+from genai_collector.configfile.schema import (
+    Component,
+    ComponentId,
+    PipelineConfig,
+    PipelineSpec,
+)
 from genai_collector.configfile.tree import MapNode, Path, fault_at, find, is_null, place_of
 from genai_collector.configfile.typed import COMPONENT_SECTIONS, Declared
 from genai_collector.configfile.wording import suggest
@@ -14,6 +19,8 @@ from genai_collector.model import Signal
 
 _ROLES: Final = ("receivers", "processors", "exporters")
 _REQUIRED: Final = ("receivers", "exporters")
+_ENDS: Final = ("receivers", "exporters")
+"""Where a connector may stand."""
 
 
 def read_pipelines(declared: Declared, faults: list[Fault]) -> dict[str, PipelineSpec]:
@@ -97,11 +104,16 @@ def _references(
         name = _normalized(text)
         if name in found:
             faults.append(fault_at(place, below, f"{name!r} is listed twice"))
-        elif name in declared.paths[section]:
+        elif name in _known(declared, section):
             found.append(name)
-        elif name not in declared.paths["connectors"]:
+        else:
             faults.append(fault_at(place, below, _not_configured(declared, section, name)))
     return found
+
+
+def _known(declared: Declared, section: str) -> set[str]:
+    connectors = declared.paths["connectors"] if section in _ENDS else {}
+    return {*declared.paths[section], *connectors}
 
 
 def _normalized(text: str) -> str:
@@ -114,7 +126,7 @@ def _not_configured(declared: Declared, section: str, id: str) -> str:
         if other != section and id in declared.paths[other]:
             article = "an" if other[0] == "e" else "a"
             return f"{kind} {id!r} is not configured; {id!r} is {article} {other.removesuffix('s')}"
-    hint = suggest(id, declared.paths[section])
+    hint = suggest(id, _known(declared, section))
     return f"{kind} {id!r} is not configured{hint}"
 
 
@@ -127,14 +139,25 @@ def _check_signal(
     faults: list[Fault],
 ) -> None:
     for at, text in enumerate(written):
-        component = declared.components[section].get(_normalized(text))
+        name = _normalized(text)
+        component = declared.components[section].get(name)
+        if component is None and section in _ENDS:
+            component = declared.components["connectors"].get(name)
         if component is None:
             continue
-        signals = getattr(component.factory, "signals", ALL_SIGNALS)
+        signals = _signals(component, section)
         if signal not in signals:
             below = (*path, at)
             only = ", ".join(sorted(signals))
             verb = "give" if section == "receivers" else "take"
-            message = f"{section.removesuffix('s')} {component.id!r} does not {verb} {signal}"
+            message = f"{component.factory.kind} {component.id!r} does not {verb} {signal}"
             place = place_of(declared.root, below)
             faults.append(fault_at(place, below, f"{message} (only {only})"))
+
+
+def _signals(component: Component, section: str) -> frozenset[Signal]:
+    factory = component.factory
+    if not isinstance(factory, ConnectorFactory):
+        return getattr(factory, "signals", ALL_SIGNALS)
+    ends = (route.target if section == "receivers" else route.source for route in factory.routes)
+    return frozenset(ends)

@@ -51,7 +51,8 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpec:
-    """One pipeline: ids of its components, in order."""
+    """One pipeline: ids of its components, in order; connectors are among the receivers and the
+    exporters."""
 
     id: str
     signal: Signal
@@ -192,6 +193,7 @@ class CollectorConfig:
     extension_order: list[str] = field(default_factory=list)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     shutdown_timeout_s: float = 25.0
+    connectors: dict[str, Component] = field(default_factory=dict)
 
 
 Factories: TypeAlias = Mapping[str, Factory]
@@ -206,12 +208,13 @@ class FactorySet:
     processors: Factories = field(default_factory=dict)
     exporters: Factories = field(default_factory=dict)
     extensions: Factories = field(default_factory=dict)
+    connectors: Factories = field(default_factory=dict)
 
     @classmethod
     def of(cls, factories: Iterable[Factory]) -> FactorySet:
         """Raises ConfigError when two claim the same type."""
         kinds: dict[str, dict[str, Factory]] = {
-            "receiver": {}, "processor": {}, "exporter": {}, "extension": {}
+            "receiver": {}, "processor": {}, "exporter": {}, "extension": {}, "connector": {}
         }  # fmt: skip
         for factory in factories:
             known = kinds[factory.kind]
@@ -226,6 +229,7 @@ class FactorySet:
         by_section: dict[str, Factories] = {
             "receivers": self.receivers, "processors": self.processors,
             "exporters": self.exporters, "extensions": self.extensions,
+            "connectors": self.connectors,
         }  # fmt: skip
         return by_section[name]
 

@@ -16,7 +16,7 @@ from genai_collector.configfile.tree import Path, dotted, fault_at, place_of
 from genai_collector.configfile.typed import Declared
 from genai_collector.errors import Fault
 
-_LISTENING: Final = ("receivers", "extensions")
+_LISTENING: Final = ("receivers", "exporters", "extensions")
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  recognised, not listened on
 _METRICS_PATH: Final[Path] = ("service", "telemetry", "metrics", "address")
 
@@ -76,6 +76,7 @@ def _used(pipelines: dict[str, PipelineSpec], extensions: list[str]) -> dict[str
         used["receivers"].update(spec.receivers)
         used["processors"].update(spec.processors)
         used["exporters"].update(spec.exporters)
+    used["connectors"] = used["receivers"] | used["exporters"]
     return used | {"extensions": set(extensions)}
 
 
@@ -171,6 +172,8 @@ def _listeners(declared: Declared, used: dict[str, set[str]]) -> Iterator[_Liste
         for name, component in declared.components[section].items():
             if name not in used[section]:
                 continue
+            if section == "exporters" and not getattr(component.config, "listens", False):
+                continue  # its endpoint is where it sends to
             for path, config in _configs(component.config, declared.paths[section][name]):
                 found = _split(getattr(config, "endpoint", None))
                 if found is not None:

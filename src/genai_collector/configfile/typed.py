@@ -33,7 +33,7 @@ from genai_collector.configfile.tree import (
 from genai_collector.configfile.wording import explain, suggest, text_wanted
 from genai_collector.errors import ConfigError, Fault
 
-COMPONENT_SECTIONS: Final = ("receivers", "processors", "exporters", "extensions")
+COMPONENT_SECTIONS: Final = ("receivers", "processors", "exporters", "connectors", "extensions")
 _ROUNDS: Final = 8
 C = TypeVar("C", bound=Config)
 
@@ -58,7 +58,7 @@ def read_declared(root: MapNode, factories: FactorySet, faults: list[Fault]) -> 
             hint = suggest(name, SECTIONS)
             faults.append(fault_at(entry.key_place, (name,), f"unknown section{hint}"))
     declared = Declared(root)
-    for section in (*COMPONENT_SECTIONS, "connectors"):
+    for section in COMPONENT_SECTIONS:
         declared.components[section], declared.paths[section] = {}, {}
         below = child(root, section)
         if isinstance(below, MapNode):
@@ -100,10 +100,6 @@ def _read_component(
         faults.append(fault_at(place_of(root, path), path, f"there are two with the id {name}"))
         return
     seen[name] = path
-    if section == "connectors":
-        message = "there are no connectors in this version; one pipeline cannot feed another yet"
-        faults.append(fault_at(place_of(root, path), path, message))
-        return
     factory = _factory(factories, section, parsed.type, declared, path, faults)
     if factory is None:
         return

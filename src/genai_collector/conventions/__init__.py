@@ -5,9 +5,13 @@ read_log_content(records) -> Content        the content that one call's GenAI ev
 
 vocabulary.py    what a vocabulary is
 semconv.py       canonical names and values     generations.py   the conventions' own history
-openlit.py       OpenLIT 1.34 and 1.45
+openlit.py, openinference.py, langfuse_sdk.py, litellm.py, traceloop.py, vercel_ai.py,
+pydantic_ai.py, mlflow.py, livekit.py, google_adk.py, genkit.py     one vocabulary each
 messages.py      every message shape, to the conventions' and to OpenAI's      parts.py
 content.py       where the conventions have kept content     coerce.py   single values
+facts.py         facts that come several in one value
+targets.py       the conventions that can be written     message_forms.py   their messages
+writing.py       what to change on a span
 """
 
 from genai_collector.conventions.content import read_log_content

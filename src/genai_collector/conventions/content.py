@@ -33,7 +33,7 @@ CONTENT_COMPLETION: Final = "gen_ai.content.completion"
 
 _BLOCK_KEYS: Final = frozenset(("type", "text", "toolUse", "toolResult", "functionCall", "image"))
 _EVENT_TAGS: Final = frozenset(("gen_ai.system", "gen_ai.provider.name", "event.name"))
-_DEEPEST: Final = 6
+_DEEPEST: Final = 8
 
 
 Take: TypeAlias = Callable[[str], Value]
@@ -42,7 +42,7 @@ Take: TypeAlias = Callable[[str], Value]
 
 # v1.37 and later ------------------------------------------------------------------------------
 def read_today(sources: Sources, content: Content) -> None:
-    """Content attributes, then the operation details event of the span."""
+    """Content attributes, then the operation details event, then the per-message events."""
     fill(content, sources.take)
     for field in ("input", "query"):
         if content.input is None:
@@ -56,6 +56,7 @@ def read_today(sources: Sources, content: Content) -> None:
         if event.name == s.EVENT_OPERATION_DETAILS:
             fill(content, _details(event.attributes))
             sources.consumed_events.add(event.name)
+    _read_message_events(sources, content)
 
 
 def fill(content: Content, take: Take) -> None:
@@ -115,18 +116,23 @@ def read_older(sources: Sources, content: Content) -> None:
     if is_complete(content):
         return
     _read_indexed(sources, content)
-    span = sources.span
-    if not is_complete(content) and span.has_events:
-        events = [(e.name, e.attributes) for e in span.events if e.name in MESSAGE_EVENTS]
-        given, made = messages_of_events(events)
-        _accept(sources, content, given, made, {name for name, _ in events})
-    if not is_complete(content) and span.has_events:
+    _read_message_events(sources, content)
+    if not is_complete(content) and sources.span.has_events:
         _read_content_events(sources, content)
     if content.input_messages is None and content.input is None:
         fill_input(content, sources.take("old_input"))
     if content.output_messages is None and content.output is None:
         fill_output(content, sources.take("old_output"))
         sources.finish(content.output_messages)
+
+
+def _read_message_events(sources: Sources, content: Content) -> None:
+    if is_complete(content) or not sources.span.has_events:
+        return
+    found = [(e.name, e.attributes) for e in sources.span.events if e.name in MESSAGE_EVENTS]
+    if found:
+        given, made = messages_of_events(found)
+        _accept(sources, content, given, made, {name for name, _ in found})
 
 
 def _accept(
@@ -311,3 +317,49 @@ def event_name(record: LogRecord) -> str:
     for key in ("event.name", "event_name"):
         name = name or record.attributes.get(key)
     return name if isinstance(name, str) else ""
+
+
+# For every vocabulary ---------------------------------------------------------------------------
+_MESSAGE_KINDS: Final = frozenset(("generation", "embedding", "agent"))
+
+
+def fill_sides(sources: Sources, content: Content, given: Value, made: Value) -> None:
+    """What went in and came out of a span, in whatever form: messages for calls and agents, the
+    value that the text says for everything else. A request body brings its tools along."""
+    talks = sources.kind in _MESSAGE_KINDS
+    if given is not None and content.input_messages is None and content.input is None:
+        body = structured(given)
+        if talks:
+            fill_request(content, body)
+        if content.input_messages is None:
+            content.input = body
+    if made is not None and content.output_messages is None and content.output is None:
+        body = structured(made)
+        if talks and sources.kind != "embedding":
+            content.output_messages = sources.finish(
+                to_parts_messages(body, default_role="assistant")
+            )
+        if content.output_messages is None:
+            content.output = body
+
+
+def fill_request(content: Content, body: Value) -> None:
+    """Messages, instructions and tools from a request body, or from its messages alone."""
+    if content.input_messages is None:
+        content.input_messages = to_parts_messages(body)
+    if isinstance(body, dict):
+        for key in ("instructions", "system", "systemInstruction", "system_instruction"):
+            if content.system_instructions is None and body.get(key):
+                content.system_instructions = to_instructions(body[key])
+        if content.tool_definitions is None and isinstance(body.get("tools"), list):
+            content.tool_definitions = to_tool_definitions(body["tools"])
+
+
+def indexed(sources: Sources, prefix: str) -> list[Value]:
+    """The list that was flattened into attributes `{prefix}{i}...`, noted as consumed."""
+    attributes = sources.span.attributes
+    flat = {key[len(prefix) :]: v for key, v in attributes.items() if key.startswith(prefix)}
+    found = unflatten(flat) if flat else []
+    if found:
+        sources.consumed.update(prefix + key for key in flat if _is_index(key.partition(".")[0]))
+    return found

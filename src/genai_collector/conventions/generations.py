@@ -23,7 +23,6 @@ from genai_collector.conventions import content as contents
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import count, flag, keep, number, text, texts, whole
 from genai_collector.conventions.vocabulary import Row, Vocabulary
-from genai_collector.model import Span
 
 _NUMERIC_UNSET: Final = ("", "None")
 
@@ -97,23 +96,10 @@ _DEPRECATED: Final = (
     Row("gen_ai.completion", "content.old_output", keep),
 )
 
-_MARKS: Final = (s.GEN_AI_OPERATION_NAME, s.GEN_AI_PROVIDER_NAME, "gen_ai.system")
-
-
-def _speaks_semconv(span: Span) -> bool:
-    attributes = span.attributes
-    for mark in _MARKS:
-        if mark in attributes:
-            return True
-    return any(key[:7] == "gen_ai." for key in attributes)
-
-
-SEMCONV: Final = Vocabulary("semconv", _speaks_semconv, _CANONICAL, content=contents.read_today)
-
-SEMCONV_OLD: Final = Vocabulary(
-    "semconv_old",
-    # Its marks are SEMCONV's; it is a vocabulary of its own for its place in the precedence.
-    lambda _span: False,
-    _DEPRECATED,
-    content=contents.read_older,
+SEMCONV: Final = Vocabulary(
+    "semconv", prefixes=("gen_ai.",), rows=_CANONICAL, content=contents.read_today
 )
+
+SEMCONV_OLD: Final = Vocabulary("semconv_old", rows=_DEPRECATED, content=contents.read_older)
+"""Never recognised by itself: its marks are SEMCONV's, and it is read on every recognised span. It
+is a vocabulary of its own for its place in the precedence."""

@@ -122,6 +122,12 @@ class Observation:
         return self.response_model or self.request_model
 
     @property
+    def is_billable(self) -> bool:
+        """Whether the usage and cost here are to be added up. Only calls of a model are: agents,
+        workflows and gateways often repeat what the calls below them have used."""
+        return self.kind in ("generation", "embedding")
+
+    @property
     def is_genai(self) -> bool:
         """Whether any vocabulary recognised this span as generative AI."""
         return bool(self.vocabularies)

@@ -55,11 +55,8 @@ _ROWS: Final = (
 )
 
 
-def _recognise(span: Span) -> bool:
-    return (
-        span.scope.name.startswith("openlit")
-        or span.attributes.get("telemetry.sdk.name") == "openlit"
-    )
+def _is_openlit_sdk(span: Span) -> bool:
+    return span.attributes.get("telemetry.sdk.name") == "openlit"
 
 
 def _quirks(span: Span, observation: Observation) -> None:
@@ -202,4 +199,12 @@ def _add_reasoning(content: Content, reasoning: str) -> bool:
     return True
 
 
-OPENLIT: Final = Vocabulary("openlit", _recognise, _ROWS, content=_read_content, quirks=_quirks)
+OPENLIT: Final = Vocabulary(
+    "openlit",
+    scopes=("openlit", "openlit.", "openlit-"),
+    prefixes=("telemetry.sdk.name",),
+    confirm=_is_openlit_sdk,
+    rows=_ROWS,
+    content=_read_content,
+    quirks=_quirks,
+)

@@ -320,6 +320,19 @@ def _bedrock_result(raw: dict[str, Value]) -> Part:
     return _keeping(part, result, "toolUseId", "content")
 
 
+def _genkit_call(raw: dict[str, Value]) -> Part:
+    call = raw.get("toolRequest")
+    call = call if isinstance(call, dict) else {}
+    return tool_call_part(call.get("ref"), call.get("name"), call.get("input"))
+
+
+def _genkit_response(raw: dict[str, Value]) -> Part:
+    call = raw.get("toolResponse")
+    call = call if isinstance(call, dict) else {}
+    part = tool_response_part(call.get("ref"), call.get("output"))
+    return part | ({"name": call["name"]} if "name" in call else {})
+
+
 _BY_TYPE: Final[dict[str, Reader]] = {
     # The conventions.
     "text": _text,
@@ -359,6 +372,9 @@ _BY_KEY: Final[tuple[tuple[str, Reader], ...]] = (
     ("inline_data", _google_data),
     ("fileData", _google_data),
     ("file_data", _google_data),
+    # Genkit.
+    ("toolRequest", _genkit_call),
+    ("toolResponse", _genkit_response),
     # AWS Bedrock.
     ("toolUse", _bedrock_call),
     ("toolResult", _bedrock_result),

@@ -14,12 +14,32 @@ from typing import Final, NamedTuple, TypeAlias
 
 from genai_collector.conventions.coerce import count, text
 from genai_collector.conventions.generations import SEMCONV, SEMCONV_OLD
+from genai_collector.conventions.genkit import GENKIT
+from genai_collector.conventions.google_adk import GOOGLE_ADK
+from genai_collector.conventions.langfuse_sdk import LANGFUSE
+from genai_collector.conventions.litellm import LITELLM
+from genai_collector.conventions.livekit import LIVEKIT
+from genai_collector.conventions.mlflow import MLFLOW
 from genai_collector.conventions.observation import Content, Observation, ObservationKind
+from genai_collector.conventions.openinference import OPENINFERENCE
 from genai_collector.conventions.openlit import OPENLIT
-from genai_collector.conventions.vocabulary import Read, Row, Sources, Vocabulary
+from genai_collector.conventions.pydantic_ai import PYDANTIC_AI
+from genai_collector.conventions.traceloop import TRACELOOP
+from genai_collector.conventions.vercel_ai import VERCEL_AI
+from genai_collector.conventions.vocabulary import (
+    Read,
+    Row,
+    Sources,
+    Vocabulary,
+    always,
+    no_quirks,
+)
 from genai_collector.model import Attributes, Span, SpanKind, StatusCode, Value
 
-VOCABULARIES: Final[tuple[Vocabulary, ...]] = (SEMCONV, OPENLIT, SEMCONV_OLD)
+VOCABULARIES: Final[tuple[Vocabulary, ...]] = (
+    SEMCONV, LANGFUSE, OPENINFERENCE, LITELLM, VERCEL_AI, PYDANTIC_AI, TRACELOOP, OPENLIT, MLFLOW,
+    LIVEKIT, GOOGLE_ADK, GENKIT, SEMCONV_OLD,
+)  # fmt: skip
 """Every vocabulary, in order of precedence: where two say one field, the earlier is believed.
 
 Today's conventions come first, because what stands under the canonical name was put there on
@@ -55,6 +75,19 @@ KINDS: Final[dict[str, ObservationKind]] = {
 }
 """Operation -> kind. Other operations are a generation if they name a model, else a span."""
 
+OPERATIONS_OF_KINDS: Final[dict[str, str]] = {
+    "generation": "chat",
+    "embedding": "embeddings",
+    "tool": "execute_tool",
+    "agent": "invoke_agent",
+    "workflow": "invoke_workflow",
+    "retriever": "retrieval",
+    "reranker": "rerank",
+    "guardrail": "guardrail",
+    "evaluator": "evaluation",
+}
+"""A kind that the producer states -> the operation of a span that states none."""
+
 _NO_MODEL_CALL: Final = frozenset((
     "fetch_response", "create_memory", "update_memory", "upsert_memory", "delete_memory",
     "create_memory_store", "delete_memory_store",
@@ -62,9 +95,11 @@ _NO_MODEL_CALL: Final = frozenset((
 
 _GROUPS: Final = ("parameters", "usage", "cost", "content")
 _REQUEST: Final = "gen_ai.request."
-_GEN_AI_USAGE: Final = "gen_ai.usage."
-_FAMILIES: Final = (_REQUEST, _GEN_AI_USAGE)
+_USAGES: Final = ("gen_ai.usage.", "llm.token_count.")
+_FAMILIES: Final = (_REQUEST, *_USAGES)
 _SHAPES_REMEMBERED: Final = 512
+_MOST_KEYS: Final = 512
+"""Larger spans are planned anew each time, so that what is remembered stays small."""
 
 
 class _Ranked(NamedTuple):
@@ -98,28 +133,31 @@ def read_observation(span: Span, *, canonical_first: bool = True) -> Observation
     `canonical_first=False` believes other vocabularies before the canonical names. Call
     `read_content` before changing the span's attributes or events.
     """
-    spoken = tuple([v for v in VOCABULARIES if v.recognise(span)])
     observation = Observation(name=span.name)
     if span.status_code == StatusCode.ERROR:
         observation.level = "ERROR"
         observation.status_message = span.status_message or None
+    keys = tuple(span.attributes)
+    plan_of = _remembered_plan if len(keys) <= _MOST_KEYS else _plan
+    plan = plan_of(keys, span.scope.name, canonical_first)
+    spoken = plan.spoken
+    for asked in plan.asked:
+        if not asked.confirm(span):
+            spoken = tuple([v for v in spoken if v is not asked])
     if not spoken:
         return observation
     observation.vocabularies = tuple([v.name for v in reversed(spoken)])
-    plan = _plan(tuple(span.attributes), canonical_first)
     _read_attributes(span.attributes, observation, plan)
-    if observation.level is not None:
-        _read_exception(span, observation)
     for vocabulary in spoken:
-        vocabulary.quirks(span, observation)
+        if vocabulary.quirks is not no_quirks:
+            vocabulary.quirks(span, observation)
+    if observation.level == "ERROR":
+        _read_exception(span, observation)
     observation.kind = _kind(span, observation)
     if observation.kind in ("generation", "embedding"):
         # Some producers list the tools that the model asked for here; that is content.
         observation.tool_name = observation.tool_call_id = None
-    sources = Sources(
-        span, plan.content, observation.operation, observation.finish_reasons,
-        observation.consumed, observation.consumed_events,
-    )  # fmt: skip
+    sources = Sources(span, plan.content, observation)
     observation.read_content = partial(_read_content, sources, spoken)
     return observation
 
@@ -131,6 +169,9 @@ Step: TypeAlias = "tuple[str, str, Read]"
 class _Plan(NamedTuple):
     """How to read every span that has exactly these attribute keys."""
 
+    spoken: tuple[Vocabulary, ...]
+    asked: tuple[Vocabulary, ...]
+    """Those of them that must confirm it for each span."""
     keys: frozenset[str]
     """The keys of all steps, which are consumed unless a step finds nothing to read."""
     own: tuple[Step, ...]
@@ -144,9 +185,11 @@ class _Plan(NamedTuple):
     unlisted: tuple[str, ...]
 
 
-@lru_cache(maxsize=_SHAPES_REMEMBERED)
-def _plan(keys: tuple[str, ...], canonical_first: bool) -> _Plan:
+def _plan(keys: tuple[str, ...], scope: str, canonical_first: bool) -> _Plan:
     # One producer's spans have few different sets of keys, so this is worked out once per set.
+    by_scope = [v for v in VOCABULARIES if _has_scope(v, scope)]
+    spoken = [v for v in VOCABULARIES if v in by_scope or _has_keys(v, keys)]
+    asked = [v for v in spoken if v.confirm is not always and v not in by_scope]
     table = _CANONICAL_FIRST if canonical_first else _CANONICAL_LAST
     fields: dict[tuple[str, str], list[_Ranked]] = {}
     for ranked in sorted([table[key] for key in keys if key in table]):
@@ -161,6 +204,8 @@ def _plan(keys: tuple[str, ...], canonical_first: bool) -> _Plan:
             contested.append((group, name, tuple([rival.row for rival in rivals])))
     plain = [step for group, found in steps.items() if group != "content" for step in found]
     return _Plan(
+        spoken=tuple(spoken),
+        asked=tuple(asked),
         keys=frozenset([key for _, key, _ in plain]),
         own=tuple(steps[""]),
         parameters=tuple(steps["parameters"]),
@@ -170,6 +215,20 @@ def _plan(keys: tuple[str, ...], canonical_first: bool) -> _Plan:
         content={name: key for name, key, _ in steps["content"]},
         unlisted=tuple([k for k in keys if k not in table and k.startswith(_FAMILIES)]),
     )
+
+
+_remembered_plan: Final = lru_cache(maxsize=_SHAPES_REMEMBERED)(_plan)
+
+
+def _has_scope(vocabulary: Vocabulary, scope: str) -> bool:
+    return any(
+        scope.startswith(name) if name[-1] in ".-" else scope == name for name in vocabulary.scopes
+    )
+
+
+def _has_keys(vocabulary: Vocabulary, keys: tuple[str, ...]) -> bool:
+    prefixes = vocabulary.prefixes
+    return bool(prefixes) and any(key.startswith(prefixes) for key in keys)
 
 
 def _read_attributes(attributes: Attributes, observation: Observation, plan: _Plan) -> None:
@@ -229,9 +288,11 @@ def _read_unlisted(key: str, value: Value, observation: Observation) -> None:
             observation.consumed.add(key)
     else:
         tokens = count(value)
+        name = key
         if tokens is not None:
-            name = key[len(_GEN_AI_USAGE) :].removeprefix("details.")
-            observation.usage.details[name] = tokens
+            for prefix in (*_USAGES, "details."):
+                name = name.removeprefix(prefix)
+            observation.usage.details.setdefault(name, tokens)
             observation.consumed.add(key)
 
 
@@ -252,6 +313,11 @@ def _kind(span: Span, observation: Observation) -> ObservationKind:
     known = KINDS.get(operation or "")
     if known is not None:
         return known
+    said = observation.kind
+    if said != "span":
+        if operation is None:
+            observation.operation = OPERATIONS_OF_KINDS.get(said)
+        return said
     if operation in _NO_MODEL_CALL or span.kind == SpanKind.SERVER:
         # A gateway's server span repeats the model of the call inside.
         return "span"

@@ -97,6 +97,9 @@ PROVIDERS: Final[dict[str, str]] = {
     "mistral": "mistral_ai",
     "mistralai": "mistral_ai",
     "moonshot": "moonshot_ai",
+    "gcp.vertex.agent": "gcp.vertex_ai",
+    "googleai": "gcp.gemini",
+    "amazon-bedrock": "aws.bedrock",
 }
 """Provider values of other times and makers -> the conventions' value. Keys are lower case."""
 
@@ -150,6 +153,7 @@ RENAMED: Final[dict[str, str]] = {
 COPIED: Final[dict[str, str]] = {
     "gen_ai.openai.response.service_tier": OPENAI_RESPONSE_SERVICE_TIER,  # v1.37
     "gen_ai.openai.response.system_fingerprint": OPENAI_RESPONSE_SYSTEM_FINGERPRINT,  # v1.37
+    "gen_ai.openai.system_fingerprint": OPENAI_RESPONSE_SYSTEM_FINGERPRINT,  # OpenLLMetry 0.40
     "az.namespace": "azure.resource_provider.namespace",  # v1.35
     "gen_ai.response.service_tier": OPENAI_RESPONSE_SERVICE_TIER,  # OpenLIT up to 1.37
     "gen_ai.response.system_fingerprint": OPENAI_RESPONSE_SYSTEM_FINGERPRINT,  # OpenLIT up to 1.37
@@ -163,7 +167,13 @@ def provider(value: Value) -> str | None:
     if name is None or name == "_OTHER":
         return None
     lower = name.lower()
-    return lower if lower in _PROVIDER_ENUM else PROVIDERS.get(lower, name)
+    if lower in _PROVIDER_ENUM:
+        return lower
+    # The Vercel AI SDK adds the interface: `openai.chat`, `google.generative-ai`.
+    for word in (lower, lower.partition(".")[0]):
+        if word in PROVIDERS:
+            return PROVIDERS[word]
+    return word if word in _PROVIDER_ENUM else name
 
 
 def operation(value: Value) -> str | None:

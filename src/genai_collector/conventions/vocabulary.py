@@ -34,23 +34,23 @@ class Row(NamedTuple):
 class Sources:
     """What a vocabulary's content function reads from, and where it notes what it has read."""
 
-    __slots__ = ("_keys", "consumed", "consumed_events", "finish_reasons", "operation", "span")
+    __slots__ = (
+        "_keys", "consumed", "consumed_events", "finish_reasons", "kind", "operation", "span",
+    )  # fmt: skip
 
     def __init__(
         self,
         span: Span,
         keys: dict[str, str],
-        operation: str | None,
-        finish_reasons: list[str] | None,
-        consumed: set[str],
-        consumed_events: set[str],
+        observation: Observation,
     ) -> None:
         self.span = span
         self._keys = keys
-        self.operation = operation
-        self.finish_reasons = finish_reasons
-        self.consumed = consumed
-        self.consumed_events = consumed_events
+        self.kind = observation.kind
+        self.operation = observation.operation
+        self.finish_reasons = observation.finish_reasons
+        self.consumed = observation.consumed
+        self.consumed_events = observation.consumed_events
 
     def look(self, field: str) -> Value:
         """The raw value of `content.{field}`; None if nobody said it."""
@@ -80,13 +80,27 @@ def no_quirks(_span: Span, _observation: Observation) -> None:
     """For vocabularies that mean what their rows say."""
 
 
+def always(_span: Span) -> bool:
+    """For vocabularies whose marks leave no doubt."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
+    """Recognised by the name of the span's scope, or by the attribute keys that it has. Both are
+    looked up in what is remembered of earlier spans, so a vocabulary that is absent costs nothing.
+    """
+
     name: str
-    recognise: Callable[[Span], bool]
-    """Whether this span speaks it. Cheap: it runs for every span, and must not decode events."""
+    scopes: tuple[str, ...] = ()
+    """Scope names; one that ends in `.` or `-` is the start of a name."""
+    prefixes: tuple[str, ...] = ()
+    """How an attribute key begins that only this vocabulary has."""
+    confirm: Callable[[Span], bool] = always
+    """Asked when a prefix matched; for keys that others may have too."""
     rows: tuple[Row, ...] = ()
     content: Callable[[Sources, Content], None] = no_content
     """Fills what is still None in the content, and only that."""
     quirks: Callable[[Span, Observation], None] = no_quirks
-    """Corrects facts that depend on each other, after merging; only if recognised."""
+    """After merging, only if recognised: adds what stands in JSON texts and families of keys, where
+    nobody said it yet, and corrects facts that depend on each other."""

@@ -1,4 +1,4 @@
-"""What a span would have to look like to speak today's GenAI conventions.
+"""What a span would have to look like to speak today's GenAI conventions, or another target.
 
 `plan_change` compares a span with its reading and says what to set and what to take away; it
 changes nothing itself. The rules:
@@ -8,6 +8,9 @@ changes nothing itself. The rules:
 * A fact said under another name only is written under the canonical one.
 * An original may go only if its information now stands under a canonical name, or if it says
   "not set" (`max_tokens: -1`, an empty seed). What disagrees with the canonical value stays.
+* A token count under `gen_ai.usage.*` always moves: it must not stand there twice.
+* Usage that an agent repeats is never put where a backend would add it up.
+* An error that only an attribute tells becomes the span's status.
 """
 
 from __future__ import annotations
@@ -24,23 +27,39 @@ from genai_collector.conventions.content import (
     structured,
 )
 from genai_collector.conventions.observation import Content, Observation
-from genai_collector.conventions.reading import VOCABULARIES, is_unset, read_observation
-from genai_collector.model import Attributes, Event, Span, Value
-
-_SEMCONV: Final = VOCABULARIES[0]
-_HOMES: Final = {
-    row.field: row.key for row in _SEMCONV.rows if not row.field.startswith("content.")
-}
-"""Field -> its canonical attribute."""
-_FIELDS: Final = {row.key: row.field for v in VOCABULARIES for row in v.rows}
-_OWN_FIELDS: Final = tuple((f, key) for f, key in _HOMES.items() if "." not in f)
-_USAGE_FIELDS: Final = tuple(
-    (f.partition(".")[2], key) for f, key in _HOMES.items() if f.startswith("usage.")
+from genai_collector.conventions.reading import (
+    KINDS,
+    VOCABULARIES,
+    is_unset,
+    read_observation,
 )
+from genai_collector.conventions.targets import (
+    HOMES,
+    NOTHING,
+    TARGETS,
+    Target,
+    Written,
+    held_parameters,
+)
+from genai_collector.model import Attributes, Event, Span, StatusCode, Value
+
+_ROWS: Final = {row.key: row for v in VOCABULARIES for row in v.rows}
+_CANONICAL: Final = frozenset(HOMES.values())
+_OWN_FIELDS: Final = tuple(dict.fromkeys((
+    *[field for field in HOMES if "." not in field], "tags",
+)))  # fmt: skip
+_USAGE_FIELDS: Final = ("input", "output", "total", "cache_read", "cache_creation", "reasoning")
+_COUNTED: Final = "gen_ai.usage."
+_ADDED_UP: Final = (_COUNTED, "llm.token_count.")
+_REQUEST: Final = "gen_ai.request."
 _NEVER_REMOVED: Final = frozenset(("session.id",))
 """Attributes of other conventions that GenAI facts are read from; they keep their own meaning."""
 
 _CONTENT_HOMES: Final = {
+    "content.input_messages": s.GEN_AI_INPUT_MESSAGES,
+    "content.output_messages": s.GEN_AI_OUTPUT_MESSAGES,
+    "content.system_instructions": s.GEN_AI_SYSTEM_INSTRUCTIONS,
+    "content.tool_definitions": s.GEN_AI_TOOL_DEFINITIONS,
     "content.old_input": s.GEN_AI_INPUT_MESSAGES,
     "content.old_output": s.GEN_AI_OUTPUT_MESSAGES,
     "content.tool_calls": s.GEN_AI_OUTPUT_MESSAGES,
@@ -53,6 +72,11 @@ _CONTENT_HOMES: Final = {
 _INDEXED_HOMES: Final = (
     ("gen_ai.prompt.", s.GEN_AI_INPUT_MESSAGES),
     ("gen_ai.completion.", s.GEN_AI_OUTPUT_MESSAGES),
+    ("llm.input_messages.", s.GEN_AI_INPUT_MESSAGES),
+    ("llm.output_messages.", s.GEN_AI_OUTPUT_MESSAGES),
+    ("llm.tools.", s.GEN_AI_TOOL_DEFINITIONS),
+    ("llm.request.functions.", s.GEN_AI_TOOL_DEFINITIONS),
+    ("gen_ai.tool.", s.GEN_AI_TOOL_DEFINITIONS),
 )
 _BODY_KEYS: Final = frozenset((
     "content", "role", "tool_calls", "id", "index", "finish_reason", "message", "event.name",
@@ -76,6 +100,8 @@ class Change(NamedTuple):
     events: list[Event] | None
     """The events to keep, if some can go."""
     name: str | None
+    error: str | None
+    """The message of an error that the span's status does not tell yet."""
 
     def apply(self, span: Span) -> None:
         for key in self.remove:
@@ -85,17 +111,21 @@ class Change(NamedTuple):
             span.events = self.events
         if self.name is not None:
             span.name = self.name
+        if self.error is not None:
+            span.status_code = StatusCode.ERROR
+            span.status_message = span.status_message or self.error
 
 
 def plan_change(
     span: Span,
     *,
+    target: Target = TARGETS["semconv"],
     content: bool = True,
     overwrite: bool = False,
     remove_originals: bool = False,
     rename: bool = False,
 ) -> Change | None:
-    """How to bring this span to today's conventions; None if there is nothing to do.
+    """How to bring this span to the target's conventions; None if there is nothing to do.
 
     Applying the change and planning again gives None. `overwrite` believes other names before the
     canonical one (content excepted).
@@ -104,47 +134,110 @@ def plan_change(
     if not observation.is_genai:
         return None
     attributes = span.attributes
-    changed: Attributes = {}
-    for key, value in canonical_attributes(observation).items():
-        if key not in attributes or _differs(attributes[key], value):
-            changed[key] = value
-    for old, new in s.COPIED.items():
+    changed = _fact_changes(span, observation, target)
+    written = _written_content(span, observation, target) if content else NOTHING
+    changed |= written.attributes
+    held = written.held | changed.keys()
+    remove = frozenset(_removable(observation, attributes, changed, target, held))
+    kept = None
+    if not remove_originals:
+        # Backends add up whatever stands under this prefix: a count must not stand there twice.
+        remove = frozenset([k for k in remove if k.startswith(_COUNTED) and k not in _CANONICAL])
+    else:
+        kept = _kept_events(span, observation, held)
+    if written.events:
+        kept = [*(span.events if kept is None else kept), *written.events]
+    change = Change(changed, remove, kept, _new_name(span, observation, rename),
+                    _new_error(span, observation))  # fmt: skip
+    return None if change == _NO_CHANGE else change
+
+
+def _written_content(span: Span, observation: Observation, target: Target) -> Written:
+    """The target's own form of the content, and today's where that is the target or stands beside
+    it."""
+    said = observation.read_content()
+    today = _content_changes(observation, said, span.attributes)
+    if target.content is None:
+        return Written(today, [], set(), set())
+    written = target.content(span, observation, said)
+    written.attributes |= {k: value for k, value in today.items() if k in written.beside}
+    return written
+
+
+_NO_CHANGE: Final = Change({}, frozenset(), None, None, None)
+
+
+def _new_name(span: Span, observation: Observation, rename: bool) -> str | None:
+    name = span_name(span, observation) if rename else span.name
+    return None if name == span.name else name
+
+
+def _new_error(span: Span, observation: Observation) -> str | None:
+    if observation.level != "ERROR" or span.status_code != StatusCode.UNSET:
+        return None
+    return observation.status_message or ""
+
+
+def _fact_changes(span: Span, observation: Observation, target: Target) -> Attributes:
+    attributes = span.attributes
+    changed = {
+        key: value
+        for key, value in canonical_attributes(observation, target).items()
+        if key not in attributes or _differs(attributes[key], value)
+    }
+    changed |= {
+        key: value
+        for key, value in target.further(span, observation).items()
+        if key not in attributes and value is not None
+    }
+    for old, new in s.COPIED.items() if target.content is None else ():
         value = attributes.get(old)
         if isinstance(value, str) and value and new not in attributes and new not in changed:
             changed[new] = value
-    if content:
-        changed |= _content_changes(observation, observation.read_content(), attributes)
-    remove: frozenset[str] = frozenset()
-    events = None
-    if remove_originals:
-        remove = frozenset(_removable(observation, attributes, changed))
-        events = _kept_events(span, observation, changed)
-    name = span_name(span, observation) if rename else None
-    if name == span.name:
-        name = None
-    if not changed and not remove and events is None and name is None:
-        return None
-    return Change(changed, remove, events, name)
+    return changed
 
 
-def canonical_attributes(observation: Observation) -> Attributes:
-    """What is known, without content, under the names of today's conventions."""
+def canonical_attributes(
+    observation: Observation, target: Target = TARGETS["semconv"]
+) -> Attributes:
+    """What is known, without content, under the target's names, else under today's."""
     found: Attributes = {}
-    for field, key in _OWN_FIELDS:
+    for field, fact in _facts(observation):
+        home = target.homes.get(field)
+        value = None if home is None else target.spell(field, fact)
+        if value is None:
+            home, value = HOMES.get(field), fact
+        if home is not None:
+            found[home] = value
+    if target.content is None or target.name == "semconv_1_36":
+        for name, value in observation.parameters.items():
+            found.setdefault(
+                target.homes.get(f"parameters.{name}", f"gen_ai.request.{name}"), value
+            )
+    return found
+
+
+def _facts(observation: Observation) -> Iterator[tuple[str, Value]]:
+    """Every fact that is known, with its field; parameters excepted."""
+    for field in _OWN_FIELDS:
         value = getattr(observation, field)
         if value is not None:
-            found[key] = value
-    if isinstance(observation.prompt_version, int):
-        found[s.GEN_AI_PROMPT_VERSION] = str(observation.prompt_version)
-    for name, value in observation.parameters.items():
-        found[_HOMES.get(f"parameters.{name}", f"gen_ai.request.{name}")] = value
-    for field, key in _USAGE_FIELDS:
-        value = getattr(observation.usage, field)
+            yield field, str(value) if field == "prompt_version" else value
+    if not _may_count(observation):
+        return
+    for name in _USAGE_FIELDS:
+        value = getattr(observation.usage, name)
         if value is not None:
-            found[key] = value
-    if observation.cost.total is not None:
-        found[s.GEN_AI_USAGE_COST] = observation.cost.total
-    return found
+            yield f"usage.{name}", value
+    for name in ("total", "input", "output"):
+        value = getattr(observation.cost, name)
+        if value is not None:
+            yield f"cost.{name}", value
+
+
+def _may_count(observation: Observation) -> bool:
+    """Whether usage may stand where backends add it up: on calls, or where it does already."""
+    return observation.is_billable or any(key.startswith(_ADDED_UP) for key in observation.consumed)
 
 
 def content_attributes(content: Content) -> Iterator[tuple[str, Value]]:
@@ -215,23 +308,54 @@ def _respelt(present: Value, wanted: Value) -> Value:
 
 
 def _removable(
-    observation: Observation, attributes: Attributes, changed: Attributes
+    observation: Observation,
+    attributes: Attributes,
+    changed: Attributes,
+    target: Target,
+    held: set[str],
 ) -> Iterator[str]:
+    result = attributes | changed
+    parameters = held_parameters(observation, result) if target.name == "openinference" else set()
+    own = target.homes.values()
     for key in observation.consumed:
-        if key in changed or key in _NEVER_REMOVED:
+        if key in changed or key in _NEVER_REMOVED or key.startswith(target.own):
             continue
-        field = _FIELDS.get(key, "")
-        home = _HOMES.get(field)
-        content_home = _CONTENT_HOMES.get(field) if field else _indexed_home(key)
+        row = _ROWS.get(key)
+        field = row.field if row is not None else ""
+        content_home = _CONTENT_HOMES.get(field) if row is not None else _indexed_home(key)
         if (
             is_unset(key, attributes[key])
-            or (home is not None and home != key and (home in changed or home in attributes))
-            or content_home in changed
+            or (
+                key not in own and _stands(observation, key, field, attributes[key], target, result)
+            )
+            or (field in parameters or f"parameters.{key.removeprefix(_REQUEST)}" in parameters)
+            or (content_home in held and key not in changed)
         ):
             yield key
-    for old, new in s.COPIED.items():
+    for old, new in s.COPIED.items() if target.content is None else ():
         if old in attributes and attributes[old] == (changed.get(new) or attributes.get(new)):
             yield old
+
+
+def _stands(
+    observation: Observation,
+    key: str,
+    field: str,
+    value: Value,
+    target: Target,
+    result: Attributes,
+) -> bool:
+    """Whether what an original says stands in the target's home of its field."""
+    if field == "kind":
+        home = s.GEN_AI_OPERATION_NAME
+        said = _ROWS[key].read(value)
+        return home in result and KINDS.get(str(result[home])) == observation.kind == said
+    home = target.homes.get(field, "")
+    row = _ROWS.get(home)
+    if row is None or home not in result:
+        return False
+    fact = row.read(result[home])
+    return fact is not None and target.spell(field, fact) is not None
 
 
 def _indexed_home(key: str) -> str | None:
@@ -241,19 +365,19 @@ def _indexed_home(key: str) -> str | None:
     return None
 
 
-def _kept_events(span: Span, observation: Observation, changed: Attributes) -> list[Event] | None:
+def _kept_events(span: Span, observation: Observation, held: set[str]) -> list[Event] | None:
     names = observation.consumed_events
     if not names:
         return None
     events = span.events
-    kept = [event for event in events if not _is_converted(event, observation, changed)]
+    kept = [event for event in events if not _is_converted(event, observation, held)]
     return kept if len(kept) < len(events) else None
 
 
-def _is_converted(event: Event, observation: Observation, changed: Attributes) -> bool:
+def _is_converted(event: Event, observation: Observation, held: set[str]) -> bool:
     known = _EVENT_KEYS.get(event.name)
     if known is None or event.name not in observation.consumed_events:
         return False
     made = event.name in (CONTENT_COMPLETION, "gen_ai.choice")
     home = s.GEN_AI_OUTPUT_MESSAGES if made else s.GEN_AI_INPUT_MESSAGES
-    return home in changed and event.attributes.keys() <= known
+    return home in held and event.attributes.keys() <= known

@@ -7,7 +7,7 @@ its longest line.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final, NamedTuple
 
 MAX_DOCUMENT_BYTES: Final = 512 * 1024 * 1024
@@ -20,8 +20,13 @@ class Document(NamedTuple):
     data: bytes
 
 
-def split_json(stream: BinaryIO) -> Iterator[Document]:
-    """One document per line, or one that spans all lines. Blank lines count but are none."""
+def split_json(
+    stream: BinaryIO, is_whole: Callable[[bytes], bool] | None = None
+) -> Iterator[Document]:
+    """One document per line, or one that spans all lines. Blank lines count but are none.
+
+    `is_whole` says whether all lines together are one document; JSON's rules by default.
+    """
     lines = _lines(stream)
     first = next(lines, None)
     if first is None:
@@ -38,7 +43,7 @@ def split_json(stream: BinaryIO) -> Iterator[Document]:
         if size > MAX_DOCUMENT_BYTES:
             break
     whole = b"\n".join([line.data for line in held])
-    if len(held) > 1 and _is_json(whole):
+    if len(held) > 1 and (is_whole or _is_json)(whole):
         yield Document(first.line, whole)
         return
     yield from held

@@ -14,7 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from genai_collector.convert.documents import Document, split_json, split_whole
 from genai_collector.errors import DecodeError
-from genai_collector.formats import otlp
+from genai_collector.formats import langfuse, litellm, noveum, otlp
+from genai_collector.formats.langfuse.decode import source_of
 from genai_collector.model import Items, Signal
 
 
@@ -124,7 +125,71 @@ def _has_span_ids(message: object) -> bool:
     )
 
 
+def decode_litellm(data: bytes, signal: Signal | None) -> Decoded:
+    """Payloads of LiteLLM's: an object, an array, or lines of them. Raises DecodeError."""
+    if signal not in (None, Signal.TRACES):
+        raise DecodeError(f"LiteLLM's payloads are traces, not {signal}")
+    parsed = litellm.parse_each(data)
+    decoder = litellm.PayloadDecoder()
+    spans = [decoder.decode(payload) for _, payload in parsed.payloads]
+    return Decoded(Signal.TRACES, spans, [f"record {at}: {why}" for at, why in parsed.refused])
+
+
+def decode_langfuse(data: bytes, signal: Signal | None) -> Decoded:
+    """A batch for Langfuse's ingestion API, complete in itself: traces, or (`logs`) the scores;
+    without a signal the scores only where there is nothing else. Raises DecodeError."""
+    if signal is Signal.METRICS:
+        raise DecodeError("Langfuse's batches are traces and (as logs) scores, not metrics")
+    batch = langfuse.parse_ingestion(data)
+    problems = [f"event {error.id}: {error.error}" for error in batch.refused]
+    source = source_of(batch.metadata)
+    scores = langfuse.decode_scores(batch.events, source)
+    if signal is Signal.LOGS:
+        return Decoded(Signal.LOGS, scores, problems)
+    spans = langfuse.decode_batch(batch.events, batch.metadata)
+    if scores and not spans and signal is None:
+        return Decoded(Signal.LOGS, scores, problems)
+    if scores:
+        problems.append(f"{len(scores)} scores are not traces; convert them as logs")
+    return Decoded(Signal.TRACES, spans, problems)
+
+
+def split_noveum(stream: BinaryIO) -> Iterator[Document]:
+    """As JSON is split; a document over several lines may have comments."""
+    return split_json(stream, _is_noveum_whole)
+
+
+def _is_noveum_whole(data: bytes) -> bool:
+    try:
+        noveum.parse(data)
+    except DecodeError:
+        return False
+    return True
+
+
+def decode_noveum(data: bytes, signal: Signal | None) -> Decoded:
+    """Log records and traces of Noveum's, in any of their forms. Of several signals in a document
+    the one that is asked for is taken, else traces, metrics, logs, in this order."""
+    document = noveum.read_document(data)
+    found: dict[Signal, Items] = {
+        Signal.TRACES: document.spans,
+        Signal.METRICS: document.metrics,
+        Signal.LOGS: document.logs,
+    }
+    taken = signal or next((one for one, items in found.items() if items), Signal.TRACES)
+    problems = [f"record {at}: {why}" for at, why in document.refused]
+    problems += [
+        f"holds {one}, too; convert them with the signal {one}"
+        for one, items in found.items()
+        if items and one is not taken
+    ]
+    return Decoded(taken, found[taken], problems)
+
+
 SOURCES: Final[Mapping[str, Source]] = {
+    "langfuse": Source(split_json, decode_langfuse),
+    "litellm": Source(split_json, decode_litellm),
+    "noveum": Source(split_noveum, decode_noveum),
     "otlp": Source(split_json, decode_otlp_json),
     "otlp_proto": Source(split_whole, decode_otlp_proto),
 }

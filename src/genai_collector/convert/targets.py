@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from genai_collector.formats import langfuse, noveum, otlp
+from genai_collector.formats import langfuse, litellm, noveum, otlp
 from genai_collector.formats.loss import Loss
-from genai_collector.model import Items, LogRecord, Metric, Signal, Span, Value
+from genai_collector.model import Items, LogRecord, Metric, Signal, Span, Value, count_items
 
 
 class Target(NamedTuple):
@@ -89,6 +89,45 @@ def _noveum_span_loss(items: Items) -> Sequence[Loss]:
     return noveum.loss(cast("list[Span]", items))
 
 
+def _spans_to_noveum_traces(items: Items) -> bytes:
+    return noveum.dump(noveum.encode_payload(cast("list[Span]", items)))
+
+
+def _noveum_trace_loss(items: Items) -> Sequence[Loss]:
+    return noveum.trace_loss(cast("list[Span]", items))
+
+
+def _no_traces(_items: Items) -> bytes:
+    return b'{"traces":[]}'
+
+
+def _no_form(signal: Signal) -> Callable[[Items], Sequence[Loss]]:
+    why = "Noveum's traces have spans; metrics and log records have a form in `noveum`"
+    return lambda items: [
+        Loss(f"{signal} item {at}", str(signal), why) for at in range(count_items(signal, items))
+    ]
+
+
+def _spans_to_litellm(items: Items) -> bytes:
+    payloads = litellm.encode_spans(cast("list[Span]", items))
+    return b"[" + b",".join([litellm.dump(payload) for payload in payloads]) + b"]"
+
+
+def _litellm_span_loss(items: Items) -> Sequence[Loss]:
+    return litellm.loss(cast("list[Span]", items))
+
+
+def _nothing(_items: Items) -> bytes:
+    return b"[]"
+
+
+def _litellm_loss(signal: Signal) -> Callable[[Items], Sequence[Loss]]:
+    why = "LiteLLM's payload describes calls; metrics and log records have no form in it"
+    return lambda items: [
+        Loss(f"{signal} item {at}", str(signal), why) for at in range(count_items(signal, items))
+    ]
+
+
 TARGETS: Final[Mapping[str, Target]] = {
     "langfuse": Target(
         {
@@ -102,6 +141,18 @@ TARGETS: Final[Mapping[str, Target]] = {
             Signal.LOGS: _langfuse_log_loss,
         },
     ),
+    "litellm": Target(
+        {
+            Signal.TRACES: _spans_to_litellm,
+            Signal.METRICS: _nothing,
+            Signal.LOGS: _nothing,
+        },
+        {
+            Signal.TRACES: _litellm_span_loss,
+            Signal.METRICS: _litellm_loss(Signal.METRICS),
+            Signal.LOGS: _litellm_loss(Signal.LOGS),
+        },
+    ),
     "noveum": Target(
         {
             Signal.TRACES: _spans_to_noveum,
@@ -109,6 +160,18 @@ TARGETS: Final[Mapping[str, Target]] = {
             Signal.LOGS: _logs_to_noveum,
         },
         {Signal.TRACES: _noveum_span_loss},
+    ),
+    "noveum_traces": Target(
+        {
+            Signal.TRACES: _spans_to_noveum_traces,
+            Signal.METRICS: _no_traces,
+            Signal.LOGS: _no_traces,
+        },
+        {
+            Signal.TRACES: _noveum_trace_loss,
+            Signal.METRICS: _no_form(Signal.METRICS),
+            Signal.LOGS: _no_form(Signal.LOGS),
+        },
     ),
     "otlp": Target({signal: _to_otlp(signal) for signal in Signal}, {}),
 }

@@ -8,8 +8,8 @@ dropped when one was refused for good. Only whole spans, records and metrics are
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from genai_collector.component import Sent
@@ -20,8 +20,7 @@ from genai_collector.model import Batch, Items, LogRecord, Metric, Signal, Span
 EVENTS_ONLY: Final = "langfuse_events_only"
 _EVENTS_ONLY_WORDS: Final = "event type not accepted"
 _EVENTS_ONLY_HELP: Final = (
-    "this Langfuse server takes traces over OTLP only (v4, events_only): use the otlp_http "
-    "exporter with the endpoint <server>/api/public/otel"
+    "this Langfuse server takes traces over OTLP only (v4, events_only): set `mode: otlp`"
 )
 _MAX_MESSAGE: Final = 200
 
@@ -63,6 +62,23 @@ def read_answer(body: bytes) -> dict[str, EventError] | None:
     return found
 
 
+class Recent:
+    """What was added lately. Bounded; the oldest is forgotten first, unless it is added again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: OrderedDict[Hashable, None] = OrderedDict()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._known
+
+    def add(self, key: Hashable) -> None:
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+
 class Attempt:
     """The state of one export. Starts with every item unsent."""
 
@@ -96,7 +112,7 @@ class Attempt:
         """The server's verdict on these events; what it does not name it has taken."""
         self.has_answers = True
         for encoded in part:
-            error = errors.get(str(encoded.event["id"]))
+            error = errors.get(str(encoded.event["id"])) if errors else None
             if error is None:
                 self._missing[encoded.span_index] -= 1
             elif error.is_retryable:

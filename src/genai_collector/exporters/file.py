@@ -13,6 +13,7 @@
 | otlp_proto | OTLP/protobuf requests, each behind its length in 4 bytes, big-endian |
 | langfuse   | one ingestion request per line, `{"batch": [...]}`               |
 | noveum     | one log record per line                                          |
+| litellm    | one StandardLoggingPayload per line                              |
 
 Compressed files are sequences of gzip members or zstd frames, which every tool reads as one.
 """
@@ -32,7 +33,7 @@ from genai_collector.delivery import DeliveryConfig, QueueConfig
 from genai_collector.errors import ConfigError, Retryable
 from genai_collector.exporters._otlp import items_of
 from genai_collector.exporters._rotating_file import Limits, RotatingFile
-from genai_collector.formats import langfuse, noveum, otlp
+from genai_collector.formats import langfuse, litellm, noveum, otlp
 from genai_collector.model import Batch, Metric, Signal
 from genai_collector.transport.compression import compress
 
@@ -46,7 +47,7 @@ def _format_name(value: object) -> object:
     )
 
 
-FormatName: TypeAlias = Literal["otlp_json", "otlp_proto", "langfuse", "noveum"]
+FormatName: TypeAlias = Literal["otlp_json", "otlp_proto", "langfuse", "noveum", "litellm"]
 
 
 class RotationConfig(Config):
@@ -147,6 +148,13 @@ def _noveum(batch: Batch) -> Document:
     return Document(b"".join([noveum.dump(record) + b"\n" for record in records]))
 
 
+def _litellm(batch: Batch) -> Document:
+    if batch.signal is not Signal.TRACES:
+        return Document(b"", batch.count)
+    payloads = litellm.encode_spans(batch.view_spans())
+    return Document(b"".join([litellm.dump(payload) + b"\n" for payload in payloads]))
+
+
 class File:
     def __init__(self, config: FileConfig, context: Context) -> None:
         self._config = config
@@ -160,6 +168,7 @@ class File:
             "otlp_proto": _otlp_proto,
             "langfuse": lambda batch: _langfuse(batch, self._config.metric_scores),
             "noveum": _noveum,
+            "litellm": _litellm,
         }
 
     async def __aenter__(self) -> Self:

@@ -1,26 +1,29 @@
-"""noveum: log records as Noveum's AI gateway writes them, posted as JSON.
+"""noveum: log records as Noveum's AI gateway writes them, or traces as its SDK does, as JSON.
 
     exporters:
       noveum:
         endpoint: https://collector.example/v1/logs/noveum     # the whole URL
         api_key: ${env:NOVEUM_API_KEY}
+        mode: logs                                             # or traces
         send: array                                            # or single: one record per request
 
-One record per call of a model, per metric data point and per log record. A record is the same each
-time it is made, its id included, so that a receiver can recognise what was sent twice.
+`logs`: one record per call of a model, per metric data point and per log record. A record is the
+same each time it is made, its id included, so that a receiver can recognise what was sent twice.
+
+`traces`: the spans that a batch of the queue has of a trace are posted as one trace; the batch is
+what waits for them (see `_noveum_traces`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Final, Literal, NamedTuple, NoReturn, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from genai_collector.component import (
+    NO_FORM,
     NOT_GENAI,
     ByteSize,
     Context,
@@ -30,9 +33,11 @@ from genai_collector.component import (
 )
 from genai_collector.delivery import DeliveryConfig
 from genai_collector.delivery.http_errors import http_error
-from genai_collector.errors import Partial, Permanent, Retryable
+from genai_collector.errors import Permanent, Retryable
+from genai_collector.exporters._noveum_traces import TraceParts
+from genai_collector.exporters._records import Attempt, Piece, groups_of
 from genai_collector.formats import noveum
-from genai_collector.model import Batch, Items, LogRecord, Metric, Point, Signal, Span
+from genai_collector.model import Batch, Signal
 from genai_collector.transport.http_client import (
     HttpClient,
     HttpClientConfig,
@@ -45,8 +50,6 @@ from genai_collector.transport.http_client import (
 _RETRYABLE: Final = frozenset({408, 429, *range(500, 600)})
 _QUOTA: Final = b"CREDIT_QUOTA_EXCEEDED"
 _QUOTA_WAIT_S: Final = 60.0
-# An attempt with several requests ends in good time, so that what it sent is not sent again.
-_SHARE_OF_TIMEOUT: Final = 0.5
 
 
 class NoveumConfig(HttpClientConfig, DeliveryConfig):
@@ -58,8 +61,17 @@ class NoveumConfig(HttpClientConfig, DeliveryConfig):
     """Of request bodies."""
     api_key: SecretStr | None = None
     """Sent as `Authorization: Bearer`; never shown."""
+    mode: Literal["logs", "traces"] = "logs"
+    """`logs`: log records, of spans, metrics and log records. `traces`: traces, of spans alone;
+    then `sending_queue.batch` waits longer by default: `flush_timeout: 5s`, `min_size: 8MiB`."""
+    project: str = ""
+    """In `traces` mode: the project of traces that name none; `service.name` if empty."""
+    environment: str = ""
+    """In `traces` mode: the environment; the resource's, or `production`, if empty."""
+    max_traces: int = Field(default=1000, ge=1, le=1000)
+    """In `traces` mode: traces of one request; Noveum takes 1000."""
     send: Literal["array", "single"] = "array"
-    """`array`: one request holds a JSON array of records. `single`: one record, one request."""
+    """`array`: one request holds many records. `single`: one record, or trace, one request."""
     other_spans: Literal["skip", "send"] = "skip"
     """Spans that are no call of a model: not sent, and counted as dropped for `not_genai`; or sent
     as records with the name `otel_span`."""
@@ -69,21 +81,28 @@ class NoveumConfig(HttpClientConfig, DeliveryConfig):
     max_batch_bytes: ByteSize = Field(default=4 * 1024 * 1024, gt=0)
     """Bytes of one array before compression. A record that is larger goes alone."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _wait_for_traces(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("mode") != "traces":
+            return data
+        queue = data.get("sending_queue", {})
+        batch = queue.get("batch", {}) if isinstance(queue, dict) else None
+        if not isinstance(batch, dict):
+            return data  # turned off, or a fault that is found elsewhere
+        small = "max_size" in batch
+        wanted = {"flush_timeout": "5s"} | ({} if small else {"min_size": "8MiB"}) | batch
+        return {**data, "sending_queue": {**queue, "batch": wanted}}
+
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if not self.endpoint:
             raise ValueError("give `endpoint`, the whole URL that takes the records")
+        if self.mode == "traces" and "other_spans" in self.model_fields_set:
+            raise ValueError("other_spans is for `mode: logs`; a trace has all its spans")
+        if self.mode == "traces" and "spelling" in self.model_fields_set:
+            raise ValueError("spelling is for `mode: logs`; traces have one")
         return self
-
-
-class _Piece(NamedTuple):
-    """One record, and what to try again if it is not taken."""
-
-    item: Span | LogRecord | Metric
-    point: Point | None
-    weight: int
-    """Items that it counts as; a metric without points is none."""
-    body: bytes
 
 
 class Noveum:
@@ -95,6 +114,9 @@ class Noveum:
         self._now_s = lambda: context.wall_clock_ns() / 1e9
         self._client = HttpClient(config) if transport is None else None
         self._transport = transport or self._client
+        self._traces = TraceParts(
+            noveum.TraceEncoder(config.project, config.environment), config.max_batch_bytes
+        )
         self._headers = {"Content-Type": "application/json"}
         if config.api_key is not None:
             self._headers["Authorization"] = f"Bearer {config.api_key.get_secret_value()}"
@@ -114,8 +136,17 @@ class Noveum:
             await self._client.__aexit__(exc_type, exc, traceback)
 
     async def export(self, batch: Batch, /) -> Sent:
-        pieces = list(self._pieces(batch))
-        attempt = _Attempt(batch, self._groups(pieces))
+        traces = self._config.mode == "traces"
+        if traces and batch.signal is not Signal.TRACES:
+            return Sent(0, {NO_FORM: batch.count})
+        pieces = self._traces.pieces(batch) if traces else list(self._pieces(batch))
+        limit = self._config.max_batch_bytes if self._config.send == "array" else 0
+        groups = (
+            groups_of(pieces, limit, self._config.max_traces)
+            if traces
+            else groups_of(pieces, limit)
+        )
+        attempt = Attempt(batch, groups, whole_records=traces)
         if skipped := batch.count - sum(piece.weight for piece in pieces):
             attempt.dropped[NOT_GENAI] = skipped
         started = self._clock()
@@ -123,17 +154,19 @@ class Noveum:
             try:
                 await self._post(group)
             except Permanent as exc:
+                if not exc.data_fault:
+                    self._traces.refused(attempt.remaining)
+                elif len(group) == 1:
+                    self._traces.refused(group)
                 attempt.refused(exc)
             except Retryable as exc:
                 attempt.interrupted(exc)
             else:
                 attempt.took()
-            enough = self._config.timeout * _SHARE_OF_TIMEOUT
-            if attempt.remaining and 0 < enough < self._clock() - started:
-                attempt.interrupted(Retryable("one attempt was too short for all requests"))
+            attempt.pause(self._clock() - started, self._config.timeout)
         return Sent(attempt.sent, attempt.dropped, attempt.message)
 
-    def _pieces(self, batch: Batch) -> Iterator[_Piece]:
+    def _pieces(self, batch: Batch) -> Iterator[Piece]:
         spelling = self._config.spelling
         match batch.signal:
             case Signal.TRACES:
@@ -142,35 +175,22 @@ class Noveum:
                 for span in batch.view_spans():
                     record = encoder.encode(span)
                     if record is not None:
-                        yield _Piece(span, None, 1, noveum.dump(record))
+                        yield Piece(span, None, 1, noveum.dump(record))
             case Signal.METRICS:
                 for made in noveum.encode_points(batch.view_metrics(), spelling):
                     weight = 0 if made.point is None else 1
-                    yield _Piece(made.metric, made.point, weight, noveum.dump(made.record))
+                    yield Piece(made.metric, made.point, weight, noveum.dump(made.record))
             case Signal.LOGS:
                 logs = batch.view_logs()
                 records = noveum.encode_logs(logs, spelling=spelling)
                 for log, record in zip(logs, records, strict=True):
-                    yield _Piece(log, None, 1, noveum.dump(record))
+                    yield Piece(log, None, 1, noveum.dump(record))
 
-    def _groups(self, pieces: Iterable[_Piece]) -> list[list[_Piece]]:
-        """What goes into one request each."""
-        if self._config.send == "single":
-            return [[piece] for piece in pieces]
-        groups: list[list[_Piece]] = []
-        room = 0
-        for piece in pieces:
-            size = len(piece.body) + 1  # and a comma or a bracket
-            if not groups or size > room:
-                groups.append([])
-                room = self._config.max_batch_bytes - 1
-            groups[-1].append(piece)
-            room -= size
-        return groups
-
-    async def _post(self, group: Sequence[_Piece]) -> None:
+    async def _post(self, group: Sequence[Piece]) -> None:
         body = b",".join([piece.body for piece in group])
-        if self._config.send == "array":
+        if self._config.mode == "traces":
+            body = b'{"traces":[' + body + b"]}"
+        elif self._config.send == "array":
             body = b"[" + body + b"]"
         level = self._config.compression_params.level
         body, headers = await compress_body(body, self._config.compression, level)
@@ -190,93 +210,6 @@ class Noveum:
                 wait = error.retry_after
             return Retryable(f"{host} answered 429: no credit left", retry_after=wait)
         return error
-
-
-class _Attempt:
-    """The requests of one attempt, and what became of them so far."""
-
-    def __init__(self, batch: Batch, groups: list[list[_Piece]]) -> None:
-        self.sent = 0
-        self.dropped: Counter[str] = Counter()
-        self.message = ""
-        self._batch = batch
-        self._groups = groups
-        self._at = 0
-
-    def __iter__(self) -> Iterator[list[_Piece]]:
-        while self._at < len(self._groups):
-            yield self._groups[self._at]
-
-    @property
-    def remaining(self) -> list[_Piece]:
-        return [piece for group in self._groups[self._at :] for piece in group]
-
-    def took(self) -> None:
-        """The destination took the request at hand."""
-        self.sent += _count(self._groups[self._at])
-        self._at += 1
-
-    def refused(self, error: Permanent) -> None:
-        """The destination refused it for good: drop what is surely lost, or let delivery halve."""
-        untouched = not self.sent and self.dropped.keys() <= {NOT_GENAI}
-        if untouched and (error.data_fault or not self.dropped) and not self._poisoned(error):
-            raise error
-        self.message = str(error)
-        if not error.data_fault:
-            self.dropped[error.reason] += _count(self.remaining)
-            self._at = len(self._groups)
-        elif len(self._groups[self._at]) == 1:
-            self.dropped[error.reason] += _count(self._groups[self._at])
-            self._at += 1
-        else:
-            self._stop(str(error), None)
-
-    def _poisoned(self, error: Permanent) -> bool:
-        """One bad record among several requests: the others need not be halved for it."""
-        return error.data_fault and len(self._groups) > 1 and len(self._groups[self._at]) == 1
-
-    def interrupted(self, error: Retryable) -> None:
-        """What is left may be taken later."""
-        if not self.sent and not self.dropped:
-            raise error
-        self._stop(str(error), error.retry_after)
-
-    def _stop(self, message: str, retry_after: float | None) -> NoReturn:
-        raise Partial(
-            message,
-            remaining=self._batch.with_items(_items(self.remaining, self._batch.signal)),
-            sent=self.sent,
-            dropped=self.dropped,
-            retry_after=retry_after,
-        )
-
-
-def _count(pieces: Iterable[_Piece]) -> int:
-    return sum(piece.weight for piece in pieces)
-
-
-def _items(pieces: Sequence[_Piece], signal: Signal) -> Items:
-    if signal is Signal.TRACES:
-        return [piece.item for piece in pieces if isinstance(piece.item, Span)]
-    if signal is Signal.LOGS:
-        return [piece.item for piece in pieces if isinstance(piece.item, LogRecord)]
-    return [_with_point(p.item, p.point) for p in pieces if isinstance(p.item, Metric)]
-
-
-def _with_point(metric: Metric, point: Point | None) -> Metric:
-    """The metric with this one of its points."""
-    data = metric.data
-    if data is not None and point is not None:
-        data = replace(data, points=[point])  # type: ignore[arg-type]
-    return Metric(
-        name=metric.name,
-        description=metric.description,
-        unit=metric.unit,
-        data=data,
-        metadata=metric.metadata,
-        resource=metric.resource,
-        scope=metric.scope,
-    )
 
 
 FACTORY = ExporterFactory("noveum", NoveumConfig, Noveum)

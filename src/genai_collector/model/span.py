@@ -163,8 +163,12 @@ class Span:
         """Leave events and links encoded until someone asks for them."""
         if events:
             self._events, self.encoded_events, self._decode_event = None, events, decode_event
+        else:
+            self._events, self.encoded_events, self._decode_event = [], None, None
         if links:
             self._links, self.encoded_links, self._decode_link = None, links, decode_link
+        else:
+            self._links, self.encoded_links, self._decode_link = [], None, None
 
     @property
     def has_events(self) -> bool:

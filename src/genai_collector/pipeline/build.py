@@ -1,7 +1,8 @@
 """From a checked configuration to a `Service`: pure construction, nothing is opened or started.
 
 One instance per receiver, exporter and extension id; one queue per exporter and signal; processors
-once per pipeline, except those that guard the whole process (`ProcessorFactory.shared`).
+once per pipeline, except those that guard the whole process (`ProcessorFactory.shared`); connectors
+once per id and route, after the pipelines that they feed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, cast
 
 from genai_collector.component import (
+    Connector,
+    ConnectorFactory,
     Consumer,
     Context,
     Exporter,
@@ -20,6 +23,7 @@ from genai_collector.component import (
     ExtensionFactory,
     ProcessorFactory,
     ReceiverFactory,
+    Route,
     Telemetry,
 )
 from genai_collector.configfile.schema import CollectorConfig, Component, PipelineSpec
@@ -27,7 +31,7 @@ from genai_collector.delivery import DeliveryConfig, QueuedExporter
 from genai_collector.model import Signal
 from genai_collector.pipeline.fanout import Fanout
 from genai_collector.pipeline.observe import OwnTelemetry
-from genai_collector.pipeline.pipeline import Pipeline, Room
+from genai_collector.pipeline.pipeline import Connection, Pipeline, Room
 from genai_collector.pipeline.service import Part, Parts, Service, Stopping
 from genai_collector.telemetry.log import ROOT_LOGGER, component_logger
 from genai_collector.transport.http_server import HttpListeners
@@ -75,16 +79,19 @@ class _Builder:
         self._exporters: dict[str, Exporter] = {}
         self._queues: dict[tuple[str, Signal], QueuedExporter] = {}
         self._shared: dict[str, Room] = {}
+        self._pipelines: dict[str, Pipeline] = {}
+        self._connections: dict[tuple[str, Route], Connection] = {}
 
     def build(self) -> Service:
         config = self._config
         for extension_id in config.extension_order:
             self._add_extension(config.extensions[extension_id])
-        pipelines = {spec.id: self._pipeline(spec) for spec in config.pipelines.values()}
+        for spec in config.pipelines.values():
+            self._pipeline(spec)
         used = {receiver for spec in config.pipelines.values() for receiver in spec.receivers}
         for receiver in config.receivers.values():
             if receiver.id in used:
-                self._add_receiver(receiver, pipelines)
+                self._add_receiver(receiver)
         return Service(
             self._parts, self._log, self._clock, config.shutdown_timeout_s, self._stopping
         )
@@ -106,10 +113,52 @@ class _Builder:
         self._parts.extensions.append(Part("extension", component.id, made))
 
     def _pipeline(self, spec: PipelineSpec) -> Pipeline:
+        if spec.id in self._pipelines:
+            return self._pipelines[spec.id]
         config = self._config
-        exporters = [self._queue(config.exporters[name], spec.signal) for name in spec.exporters]
+        connections = [
+            self._connection(config.connectors[name], route)
+            for name in spec.exporters
+            if name in config.connectors
+            for route in self._routes(config.connectors[name], spec.signal)
+        ]
+        exporters = [
+            self._queue(config.exporters[name], spec.signal)
+            for name in spec.exporters
+            if name not in config.connectors
+        ]
         processors = [self._room(config.processors[name]) for name in spec.processors]
-        return Pipeline(spec.id, spec.signal, processors, exporters, self._log)
+        made = Pipeline(spec.id, spec.signal, processors, exporters, self._log, connections)
+        self._pipelines[spec.id] = made
+        return made
+
+    def _fed_by(self, id: str, signal: Signal) -> list[PipelineSpec]:
+        specs = self._config.pipelines.values()
+        return [spec for spec in specs if spec.signal is signal and id in spec.receivers]
+
+    def _routes(self, component: Component, source: Signal) -> list[Route]:
+        factory = cast("ConnectorFactory[Any]", component.factory)
+        routes = [Route(source, target) for target in Signal]
+        return [
+            route
+            for route in routes
+            if route in factory.routes and self._fed_by(component.id, route.target)
+        ]
+
+    def _connection(self, component: Component, route: Route) -> Connection:
+        key = (component.id, route)
+        if key not in self._connections:
+            # What it feeds is made first: the configuration has no cycles.
+            fed = self._fed_by(component.id, route.target)
+            targets = [self._pipeline(spec) for spec in fed]
+            factory = cast("ConnectorFactory[Any]", component.factory)
+            context = self._context("connector", component.id)
+            consumer = self._fanout(route.target, targets, context)
+            made: Connector = factory.create(component.config, route, consumer, context)
+            self._connections[key] = Connection(component.id, made, targets)
+            if isinstance(made, AbstractAsyncContextManager):
+                self._parts.connectors.append(Part("connector", component.id, made))
+        return self._connections[key]
 
     def _queue(self, component: Component, signal: Signal) -> QueuedExporter:
         key = (component.id, signal)
@@ -144,11 +193,11 @@ class _Builder:
             self._parts.processors.append(Part("processor", component.id, made))
         return room
 
-    def _add_receiver(self, component: Component, pipelines: dict[str, Pipeline]) -> None:
+    def _add_receiver(self, component: Component) -> None:
         factory = cast("ReceiverFactory[Any]", component.factory)
         context = self._context("receiver", component.id)
         fed = [
-            pipelines[spec.id]
+            self._pipelines[spec.id]
             for spec in self._config.pipelines.values()
             if component.id in spec.receivers
         ]

@@ -1,17 +1,17 @@
-"""What a receiver sends to: all pipelines that take its signal, as one `Consumer`.
+"""What a receiver or connector sends to: all pipelines that take its signal, as one `Consumer`.
 
-All or nothing: the processors of all pipelines run first, then all queues are asked, then all are
-filled, with no `await` between asking and reserving. So a client that is refused and comes again
-does not leave a second copy with the destinations that had room. There are two exceptions, both
-documented (docs/architecture.md): a batch larger than a queue goes in several rounds, and a
-destination without a queue may fail after another one has taken the batch.
+All or nothing: the processors of all pipelines run first, those behind connectors too, then all
+queues are asked, then all are filled, with no `await` between asking and reserving. So a client
+that is refused and comes again does not leave a second copy with the destinations that had room.
+There are two exceptions, both documented (docs/architecture.md): a batch larger than a queue goes
+in several rounds, and a destination without a queue may fail after another one has taken the batch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final, NamedTuple, cast
 
@@ -19,7 +19,7 @@ from genai_collector.component import ACCEPTED, Acceptance, Gate, Telemetry
 from genai_collector.delivery import QuietLog
 from genai_collector.errors import QueueFull
 from genai_collector.model import Batch, Signal
-from genai_collector.pipeline.pipeline import Destination, Pipeline, Plan
+from genai_collector.pipeline.pipeline import CONNECTOR_ERROR, Destination, Pipeline, Plan
 from genai_collector.pipeline.placing import Placement, Placing, place
 
 FILTERED: Final = "filtered"
@@ -57,7 +57,7 @@ class Fanout:
         self._gates = gates_of(pipelines)
         self._refusing = _distinct(
             exporter
-            for pipeline in pipelines
+            for pipeline in _reached(pipelines)
             for exporter in pipeline.exporters
             if exporter.when_full == "refuse"
         )
@@ -83,6 +83,7 @@ class Fanout:
             await self._reserve(_needs(placements), partly_taken=number > 0)
             await _put(placements)
         self._count(plans, placing)
+        self._tell(plans)
         if not placing.rejected:
             return ACCEPTED
         message = f"{placing.rejected} items are larger than the queue of every exporter"
@@ -92,7 +93,9 @@ class Fanout:
         # Clones are made before anyone may change the batch; the last pipeline gets the original.
         batches = [batch.clone() for _ in self._pipelines[1:]] + [batch]
         return [
-            pipeline.prepare(own) for pipeline, own in zip(self._pipelines, batches, strict=True)
+            plan
+            for pipeline, own in zip(self._pipelines, batches, strict=True)
+            for plan in pipeline.prepare(own).all()
         ]
 
     async def _reserve(self, needs: list[_Need], *, partly_taken: bool) -> None:
@@ -110,27 +113,41 @@ class Fanout:
             async with asyncio.timeout(None if patient else _REST_PATIENCE_S):
                 await need.destination.wait_for_room(need.weight)
         except TimeoutError as exc:
-            self._telemetry.enqueue_failed(need.destination.id, self._signal, need.items)
+            self._count_full(need)
             raise _queue_full([need.destination]) from exc
 
     def _refuse(self, needs: list[_Need]) -> None:
         for need in needs:
-            self._telemetry.enqueue_failed(need.destination.id, self._signal, need.items)
+            self._count_full(need)
         raise _queue_full([need.destination for need in needs])
+
+    def _count_full(self, need: _Need) -> None:
+        destination = need.destination
+        self._telemetry.enqueue_failed(destination.id, destination.signal, need.items)
+
+    def _tell(self, plans: list[Plan]) -> None:
+        for told in [told for plan in plans for told in plan.on_accepted]:
+            try:
+                told()
+            except Exception as exc:  # the batch is taken: its sender must not send it again
+                message = "A connector failed to take note of a batch that was accepted"
+                self._log.say(logging.ERROR, CONNECTOR_ERROR, message, exc_info=exc)
 
     def _count(self, plans: list[Plan], placing: Placing) -> None:
         """Counted once, when everything was taken: a refused batch comes again."""
         for plan in plans:
+            signal = plan.batch.signal
             for processor, incoming, outgoing in plan.passages:
-                self._telemetry.processed(processor, self._signal, incoming, outgoing)
+                self._telemetry.processed(processor, signal, incoming, outgoing)
                 if outgoing < incoming:
-                    self._telemetry.dropped(processor, self._signal, FILTERED, incoming - outgoing)
+                    self._telemetry.dropped(processor, signal, FILTERED, incoming - outgoing)
         for destination, items in placing.too_heavy:
-            self._telemetry.enqueue_failed(destination.id, self._signal, items)
+            signal = destination.signal
+            self._telemetry.enqueue_failed(destination.id, signal, items)
             # What nobody took was not accepted, and the client is told; the rest is a loss here.
-            lost = items - placing.rejected
+            lost = items - placing.rejected if signal is self._signal else items
             if lost:
-                self._telemetry.dropped(destination.id, self._signal, TOO_LARGE, lost)
+                self._telemetry.dropped(destination.id, signal, TOO_LARGE, lost)
             self._log.say(
                 logging.ERROR,
                 destination.id,
@@ -145,11 +162,24 @@ def gates_of(pipelines: Iterable[Pipeline]) -> list[Gate]:
     """Every processor that decides about admission, once, however many pipelines share it."""
     found = [
         cast("Gate", room.processor)
-        for pipeline in pipelines
+        for pipeline in _reached(pipelines)
         for room in pipeline.processors
         if callable(getattr(room.processor, "admit", None))
     ]
     return list({id(gate): gate for gate in found}.values())
+
+
+def _reached(pipelines: Iterable[Pipeline]) -> Iterator[Pipeline]:
+    """These pipelines and those that connectors feed with the same signal. What is made of it for
+    another signal has another size, and mostly another time: it says nothing at the door."""
+    for pipeline in pipelines:
+        yield pipeline
+        yield from _reached(
+            target
+            for connection in pipeline.connections
+            for target in connection.targets
+            if target.signal is pipeline.signal
+        )
 
 
 def _distinct(destinations: Iterable[Destination]) -> list[Destination]:

@@ -35,7 +35,7 @@ class Placing(NamedTuple):
 
 
 def place(plans: Sequence[Plan]) -> Placing:
-    """Where everything goes."""
+    """Where everything goes. The first plan is for the signal that was received."""
     placements: list[Placement] = []
     too_heavy: list[TooHeavy] = []
     for plan in plans:
@@ -50,10 +50,22 @@ def place(plans: Sequence[Plan]) -> Placing:
             placements += [Placement(destination, part, weigh(part)) for part in parts]
             if heavy:
                 too_heavy.append(TooHeavy(destination, heavy))
-    ways = sum(len(plan.destinations) if plan.batch else 1 for plan in plans)
-    everywhere = len(too_heavy) == ways
-    rejected = min(heavy.items for heavy in too_heavy) if too_heavy and everywhere else 0
-    return Placing(_in_rounds(placements), too_heavy, rejected)
+    return Placing(_in_rounds(placements), too_heavy, _rejected(plans, too_heavy))
+
+
+def _rejected(plans: Sequence[Plan], too_heavy: list[TooHeavy]) -> int:
+    """How many of the items that were received nobody can take. What a connector makes of them
+    for another signal is something else."""
+    signal = plans[0].batch.signal
+    received = [plan for plan in plans if plan.batch.signal is signal]
+    ways = sum(_ways(plan) for plan in received)
+    heavy = [each.items for each in too_heavy if each.destination.signal is signal]
+    return min(heavy) if heavy and len(heavy) == ways else 0
+
+
+def _ways(plan: Plan) -> int:
+    """In how many ways items may leave a pipeline; an emptied batch has left in one."""
+    return len(plan.destinations) if plan.batch else 1
 
 
 def weigh(batch: Batch) -> int:

@@ -1,9 +1,11 @@
 """The running collector: what starts and stops when, signals, and the last lines.
 
-Start: own metrics, extensions, exporters, their queues, processors, receivers, HTTP listeners.
+Start: own metrics, extensions, exporters, their queues, processors, connectors, receivers, HTTP
+listeners.
 Stop, under one deadline: extensions say "not ready", receivers refuse new work and finish what is
-in flight, retrying stops, queues drain; what is left at the deadline is counted as dropped. Then
-everything closes in the opposite order of starting. A second signal is a deadline of now.
+in flight, connectors give what they still hold, retrying stops, queues drain; what is left at the
+deadline is counted as dropped. Then everything closes in the opposite order of starting. A second
+signal is a deadline of now.
 
 Every task is owned here or by the component that made it, and is awaited.
 """
@@ -30,6 +32,8 @@ from genai_collector.transport.http_server import HttpListeners
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _DOORS_SHARE: Final = 0.4
 """How much of the time to shut down the receivers may use to finish what is in flight."""
+_CONNECTORS_SHARE: Final = 0.25
+"""How much of the time then left a connector may use to give what it still holds."""
 _CLOSE_S: Final = 1.0
 """How long one component may take to close after the deadline."""
 _MOMENT_S: Final = 0.1
@@ -76,6 +80,8 @@ class Parts:
     exporters: list[Part] = field(default_factory=list)
     queues: list[QueuedExporter] = field(default_factory=list)
     processors: list[Part] = field(default_factory=list)
+    connectors: list[Part] = field(default_factory=list)
+    """Each after those that it feeds."""
     receivers: list[Part] = field(default_factory=list)
     listeners: HttpListeners = field(default_factory=HttpListeners)
 
@@ -106,6 +112,7 @@ class Service:
         self._shutdown_timeout_s = shutdown_timeout_s
         self._stopping = stopping
         self._entered_house: list[Part] = []
+        self._entered_connectors: list[Part] = []
         self._entered_doors: list[Part] = []
         self._stop_asked = asyncio.Event()
         self._leave_now = asyncio.Event()
@@ -113,7 +120,7 @@ class Service:
 
     def component(self, kind: str, id: str) -> Any:
         """The first component of this kind and id that has a life."""
-        everything = [*self.parts.house(), *self.parts.receivers]
+        everything = [*self.parts.house(), *self.parts.connectors, *self.parts.receivers]
         return next(p.component for p in everything if (p.kind, p.id) == (kind, id))
 
     async def run(self) -> int:
@@ -150,6 +157,8 @@ class Service:
         try:
             for part in self.parts.house():
                 await self._enter(part, self._entered_house)
+            for part in self.parts.connectors:
+                await self._enter(part, self._entered_connectors)
             for part in self.parts.receivers:
                 await self._enter(part, self._entered_doors)
             await self._open_listeners()
@@ -189,6 +198,7 @@ class Service:
         self._stopping.begun = True
         self._deadline = self._clock() + _CLOSE_S
         await self._close_doors()
+        await self._leave(self._entered_connectors)
         await self._leave(self._entered_house)
 
     def _tell_extensions(self, what: str) -> None:
@@ -207,6 +217,8 @@ class Service:
         self._deadline = self._clock() + self._shutdown_timeout_s
         self._tell_extensions("not_ready")
         await self._close_doors()
+        # While the queues still take something; but they need time to drain too.
+        await self._leave(self._entered_connectors, _CONNECTORS_SHARE)
         for queue in self.parts.queues:
             queue.stop_retrying()
         await asyncio.gather(*(self._drain(queue) for queue in self.parts.queues))
@@ -233,11 +245,11 @@ class Service:
         # Cancelled drains count what is left; the extra time is for that, not for sending.
         await self._until(queue.drain(self._deadline), left + _CLOSE_S)
 
-    async def _leave(self, entered: list[Part]) -> None:
-        """Leave in the opposite order of entering."""
+    async def _leave(self, entered: list[Part], share: float = 1.0) -> None:
+        """Leave in the opposite order of entering; each may use this share of the time left."""
         while entered:
             part = entered.pop()
-            left = max(0.0, self._deadline - self._clock())
+            left = max(0.0, self._deadline - self._clock()) * share
             await self._close(str(part), part.component.__aexit__(None, None, None), left)
 
     async def _close(self, name: str, work: Awaitable[object], timeout_s: float) -> None:

@@ -1,4 +1,4 @@
-"""normalize: one vocabulary for all GenAI spans, today's OpenTelemetry conventions.
+"""normalize: one vocabulary for all GenAI spans, by default today's OpenTelemetry conventions.
 
 What is understood and how it is mapped is in docs/vocabularies.md. Other spans pass untouched, and
 a batch in which nothing changes stays the bytes it came in.
@@ -6,9 +6,10 @@ a batch in which nothing changes stays the bytes it came in.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from genai_collector.component import TRACES, Config, Context, ProcessorFactory
+from genai_collector.conventions.targets import TARGETS
 from genai_collector.conventions.writing import plan_change
 from genai_collector.model import Batch, Signal
 
@@ -21,10 +22,14 @@ class NormalizeConfig(Config):
     never change their value. What cannot be mapped stays as it is.
     """
 
+    target: Literal["semconv", "semconv_1_36", "openinference"] = "semconv"
+    """The conventions to write: today's; those of v1.36, with `gen_ai.system` and one span event
+    per message; or OpenInference. What a target has no name for is written under today's."""
+
     remove_originals: bool = False
-    """Remove an attribute or event once its information stands under a canonical name, and values
-    that only say "not set" (`max_tokens: -1`, an empty seed or user). By default both stay. Turn it
-    on before a backend that adds up every `gen_ai.usage.*` attribute it finds."""
+    """Remove an attribute or event once its information stands under the target's name, and values
+    that only say "not set" (`max_tokens: -1`, an empty seed or user). By default both stay; only
+    other names under `gen_ai.usage.` always go, because backends add up what stands there."""
 
     overwrite: bool = False
     """Where another vocabulary disagrees with a canonical attribute, believe the other one. By
@@ -42,6 +47,7 @@ class NormalizeConfig(Config):
 class Normalize:
     def __init__(self, config: NormalizeConfig, _context: Context) -> None:
         self._config = config
+        self._target = TARGETS[config.target]
 
     def process(self, batch: Batch, /) -> Batch:
         """Changes GenAI spans in place. Deterministic; doing it twice is doing it once."""
@@ -52,6 +58,7 @@ class Normalize:
         for at, span in enumerate(batch.view_spans()):
             change = plan_change(
                 span,
+                target=self._target,
                 content=config.content,
                 overwrite=config.overwrite,
                 remove_originals=config.remove_originals,

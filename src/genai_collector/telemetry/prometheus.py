@@ -33,21 +33,22 @@ def render(data: MetricsData | None) -> bytes:
     families: dict[str, list[Metric]] = {}
     lines: list[str] = []
     for resource_metrics in data.resource_metrics if data is not None else ():
-        labels = _labels(resource_metrics.resource.attributes)
-        lines += _header("target_info", "gauge", "What describes this collector")
+        labels = label_set(resource_metrics.resource.attributes)
+        lines += header("target_info", "gauge", "What describes this collector")
         lines.append(f"target_info{labels} 1")
         for scope_metrics in resource_metrics.scope_metrics:
             for metric in scope_metrics.metrics:
-                families.setdefault(_name(metric.name), []).append(metric)
+                families.setdefault(sanitized(metric.name), []).append(metric)
     for name in sorted(families):
         metrics = families[name]
-        lines += _header(name, _kind(metrics[0]), metrics[0].description or "")
+        lines += header(name, _kind(metrics[0]), metrics[0].description or "")
         for metric in metrics:
             lines += _samples(name, metric)
     return ("\n".join(lines) + "\n").encode() if lines else b""
 
 
-def _header(name: str, kind: str, help_text: str) -> list[str]:
+def header(name: str, kind: str, help_text: str) -> list[str]:
+    """The two lines above a family of samples."""
     return [f"# HELP {name} {help_text.translate(_HELP_ESCAPES)}", f"# TYPE {name} {kind}"]
 
 
@@ -61,7 +62,7 @@ def _samples(name: str, metric: Metric) -> Iterator[str]:
     for point in metric.data.data_points:
         attributes = dict(point.attributes or {})
         if isinstance(point, NumberDataPoint):
-            yield f"{name}{_labels(attributes)} {_number(point.value)}"
+            yield f"{name}{label_set(attributes)} {number(point.value)}"
         elif isinstance(point, HistogramDataPoint):
             yield from _histogram(name, attributes, point)
 
@@ -73,25 +74,30 @@ def _histogram(
     bounds = [*point.explicit_bounds, math.inf]
     for bound, count in zip(bounds, point.bucket_counts, strict=True):
         cumulative += count
-        labels = _labels({**attributes, "le": _number(bound)})
+        labels = label_set({**attributes, "le": number(bound)})
         yield f"{name}_bucket{labels} {cumulative}"
-    labels = _labels(attributes)
-    yield f"{name}_sum{labels} {_number(point.sum)}"
+    labels = label_set(attributes)
+    yield f"{name}_sum{labels} {number(point.sum)}"
     yield f"{name}_count{labels} {point.count}"
 
 
-def _labels(attributes: Mapping[str, object]) -> str:
+def label_set(attributes: Mapping[str, object]) -> str:
+    """`{a="b"}` sorted by name; empty for no labels."""
     pairs = [
-        f'{_name(key)}="{str(value).translate(_LABEL_ESCAPES)}"'
+        f'{sanitized(key)}="{str(value).translate(_LABEL_ESCAPES)}"'
         for key, value in sorted(attributes.items())
     ]
     return "{" + ",".join(pairs) + "}" if pairs else ""
 
 
-def _name(text: str) -> str:
+def sanitized(text: str) -> str:
+    """The text as a name: what is not a letter, a digit or `_` becomes `_`."""
     name = _NOT_IN_NAMES.sub("_", text)
     return f"_{name}" if name[:1].isdigit() else name
 
 
-def _number(value: float) -> str:
-    return "+Inf" if value == math.inf else repr(value)  # the SDK measures finite values only
+def number(value: float) -> str:
+    """As a sample's value or a bucket's bound."""
+    if math.isfinite(value):
+        return repr(value)
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"

@@ -13,7 +13,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -28,6 +28,24 @@ from genai_collector.transport.tls import ServerTLS, server_context
 from genai_collector.transport.unexpected import UnexpectedErrors
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+Taker: TypeAlias = Callable[[web.BaseRequest, bytes], Awaitable[web.Response]]
+"""Answers a request whose body, decompressed, another handler has read."""
+
+
+class Claim(NamedTuple):
+    """A handler for some of the bodies on a path that may belong to another one."""
+
+    claims: Callable[[bytes], bool]
+    """Whether a body is this one's, judged by what it says."""
+    take: Taker
+    """For the bodies that the path's owner gives away."""
+    handler: Handler
+    """For the whole path, where nobody owns it."""
+
+
+ANY: Final = "*"
+"""As a method: every method without a handler of its own. As a path's last step: all below it."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -138,6 +156,7 @@ class _Listener:
         self.addresses: list[Endpoint] = []
         self._routes: dict[str, dict[str, Handler]] = {}
         self._owners: dict[tuple[str, str], str] = {}
+        self.claimed: dict[tuple[str, str], tuple[Claim, str]] = {}
         self._cors = (
             Cors(settings.cors) if settings.cors and settings.cors.allowed_origins else None
         )
@@ -157,6 +176,14 @@ class _Listener:
             )
         self._routes.setdefault(path, {})[method] = handler
 
+    def claim(self, method: str, path: str, claim: Claim, option: str) -> None:
+        _, other = self.claimed.setdefault((method, path), (claim, option))
+        if other != option:
+            raise ConfigError(
+                f"{option}: {method} {path} on {self.endpoint} is already claimed by {other}; "
+                "give one of them another endpoint or path"
+            )
+
     def check_agrees(self, settings: HttpServerConfig, option: str) -> None:
         theirs = settings.shared()
         differing = [
@@ -173,6 +200,8 @@ class _Listener:
         sockets = bind(self.endpoint, option=self.option)
         loop = asyncio.get_running_loop()
         self._stopping = False
+        for (method, path), (claim, _) in self.claimed.items():
+            self._routes.setdefault(path, {}).setdefault(method, claim.handler)
         self._web = web.Server(
             self._handle,
             access_log=None,
@@ -240,13 +269,22 @@ class _Listener:
             response.force_close()
         return response
 
+    def _methods_at(self, request: web.BaseRequest) -> dict[str, Handler] | None:
+        """The handlers of the exact path, else those of the longest `/*` above it."""
+        methods = self._routes.get(request.raw_path) or self._routes.get(request.path)
+        above = request.path
+        while methods is None and above:
+            above = above.rpartition("/")[0]
+            methods = self._routes.get(f"{above}/{ANY}")
+        return methods
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._stopping:
             refusal = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the collector is stopping", 1.0)
             response = refuse(request, refusal)
             response.force_close()
             return response
-        methods = self._routes.get(request.raw_path) or self._routes.get(request.path)
+        methods = self._methods_at(request)
         if methods is None:
             return refuse(request, Refusal(HTTPStatus.NOT_FOUND, "there is nothing at this path"))
         handler = methods.get(request.method)
@@ -254,6 +292,8 @@ class _Listener:
             return await handler(request)
         if self._cors and self._cors.is_preflight(request):
             return self._cors.preflight(request)
+        if ANY in methods:
+            return await methods[ANY](request)
         allow = ", ".join(sorted({*methods, "OPTIONS"}))
         if request.method == "OPTIONS":
             return web.Response(status=204, headers={"Allow": allow})
@@ -277,17 +317,45 @@ class HttpListeners:
         *,
         option: str = "endpoint",
     ) -> None:
-        """Have `handler` answer `method` on exactly `path` of the settings' endpoint.
+        """Have `handler` answer `method` on exactly `path` of the settings' endpoint, or (`ANY` as
+        the last step) on all paths below that have no route of their own.
 
         `option` is the settings' place in the configuration, for messages. Raises ConfigError if
         the path is taken or the endpoint's other users have different settings.
         """
+        self._listener(settings, option).add(method, path, handler, option)
+
+    def claim(
+        self,
+        settings: HttpServerConfig,
+        method: str,
+        path: str,
+        claim: Claim,
+        *,
+        option: str = "endpoint",
+    ) -> None:
+        """Share a path: its owner, who routed it, gives away what the claim says is not the
+        owner's (`claimant`); without an owner the claim's handler has the whole path.
+
+        Raises ConfigError as `route` does, and if somebody else claims there, too.
+        """
+        self._listener(settings, option).claim(method, path, claim, option)
+
+    def claimant(
+        self, settings: HttpServerConfig, method: str, path: str, body: bytes
+    ) -> Taker | None:
+        """Who takes this body in place of the path's owner, if anybody does."""
+        listener = self._listeners.get(parse_endpoint(settings.endpoint))
+        found = listener.claimed.get((method, path)) if listener is not None else None
+        return found[0].take if found is not None and found[0].claims(body) else None
+
+    def _listener(self, settings: HttpServerConfig, option: str) -> _Listener:
         key = parse_endpoint(settings.endpoint)
         listener = self._listeners.get(key)
         if listener is None:
             listener = self._listeners[key] = _Listener(settings, option)
         listener.check_agrees(settings, option)
-        listener.add(method, path, handler, option)
+        return listener
 
     async def start(self) -> None:
         """Open every endpoint that is not open yet. Raises ConfigError; then none stays open."""

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from genai_collector.errors import DecodeError
 from genai_collector.formats import noveum, otlp
+from genai_collector.formats.equal import same_span
 from genai_collector.formats.noveum import Record, Spelling
-from genai_collector.formats.noveum.equal import same_span
-from genai_collector.formats.noveum.residual import same
+from genai_collector.formats.residual import same
 from genai_collector.model import Resource, Signal, Span, Value
 from tests.formats.noveum.material import (
     IDS,

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from genai_collector.formats import noveum
+from genai_collector.formats.equal import same_span
 from genai_collector.formats.noveum import Record
-from genai_collector.formats.noveum.equal import same_span
 from genai_collector.model import Attributes, Resource, Span, StatusCode, Value
 
 CALL: Attributes = {

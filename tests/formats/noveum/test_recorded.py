@@ -9,8 +9,8 @@ import pytest
 
 from genai_collector.conventions import read_observation
 from genai_collector.formats import noveum
+from genai_collector.formats.equal import same_span
 from genai_collector.formats.noveum import Record
-from genai_collector.formats.noveum.equal import same_span
 from genai_collector.formats.noveum.fields import provider_to_noveum, provider_to_semconv
 from genai_collector.model import Attributes, Span, SpanKind, StatusCode, Value
 from tests.formats.noveum.material import RECORDS, changed, load

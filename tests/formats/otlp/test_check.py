@@ -104,3 +104,12 @@ def test_unknown_fields_are_tolerated() -> None:
     assert otlp.check(Signal.TRACES, data) == 1
     assert otlp.batch_from_protobuf(Signal.TRACES, data).encoded() == data
     assert len(otlp.decode(Signal.TRACES, data)) == 1
+
+
+def test_untouched_events_keep_what_we_do_not_know() -> None:
+    """Events and links that nobody asked for are written byte for byte, unknown fields included."""
+    event, link = delimited(b"\x92\x3f", b"future"), delimited(b"\x92\x3f", b"later")
+    span = delimited(b"\x5a", event) + delimited(b"\x6a", link)
+    data = delimited(b"\x0a", delimited(b"\x12", delimited(b"\x12", span)))
+    items = otlp.decode(Signal.TRACES, data)
+    assert otlp.encode(Signal.TRACES, items) == data

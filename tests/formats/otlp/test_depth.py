@@ -78,6 +78,22 @@ def test_deepest_value(place: str, nest: Callable[[int], Value], levels: int) ->
         otlp.encode(signal, items({"deep": nest(deep + 1)}))
 
 
+@pytest.mark.parametrize("empty", [[], {}], ids=["list", "dict"])
+def test_empty_container_at_the_bottom(empty: Value) -> None:
+    """An empty list or dict takes one level only: there is one where its content would not fit."""
+    value = empty
+    for _ in range(47):
+        value = [value]  # 94 of the 95 levels below a span's attribute
+    data = otlp.encode(Signal.TRACES, [Span(attributes={"k": value})])
+    assert otlp.check(Signal.TRACES, data) == 1
+    assert otlp.encode(Signal.TRACES, otlp.decode(Signal.TRACES, data)) == data
+    full: Value = ["x"] if isinstance(empty, list) else {"x": 1}
+    for _ in range(47):
+        full = [full]
+    with pytest.raises(Permanent):
+        otlp.encode(Signal.TRACES, [Span(attributes={"k": full})])
+
+
 @pytest.mark.parametrize("depth", [1500, 100_000])
 def test_bottomless_values(depth: int) -> None:
     """Values that contain themselves or nest without end are refused, in every direction."""

@@ -83,14 +83,14 @@ def test_metrics_are_rejected_with_all_their_points() -> None:
         {"name": "m", "histogram": {"dataPoints": [{}, {}], "aggregationTemporality": "DELTA"}},
         {"name": "m", "summary": {"dataPoints": 7}},
         {"name": "m", "gauge": []},
-        {"name": "m", "sum": {"dataPoints": [{}], "isMonotonic": 1}},
+        {"name": "m", "sum": {"dataPoints": [{"flags": -1}, {}], "isMonotonic": 1}},
         {"name": "only bad points", "gauge": {"dataPoints": [{"flags": -1}]}},
         {"name": "kept"},
     )
     (kept,) = read.items
     assert isinstance(kept, Metric)
     assert (kept.name, kept.data) == ("kept", None)
-    assert read.rejected == 3 + 2 + 1 + 1 + 1 + 1
+    assert read.rejected == 3 + 2 + 1 + 1 + 2 + 1
     assert len(read.errors) == 6
 
 

@@ -138,19 +138,25 @@ def test_later_duplicate_wins() -> None:
 
 
 def test_lists_are_never_shared() -> None:
-    """Changing a list in one span's attributes changes no other span's."""
-    data = otlp.encode(Signal.TRACES, [Span(attributes={"stop": ["a"]}) for _ in range(3)])
-    first, second, third = (item for item in otlp.decode(Signal.TRACES, data))
-    assert isinstance(first, Span)
-    assert isinstance(second, Span)
-    assert isinstance(third, Span)
-    stop = first.attributes["stop"]
-    assert isinstance(stop, list)
-    stop.append("b")
-    assert second.attributes == third.attributes == {"stop": ["a"]}
-    (again, *_) = otlp.decode(Signal.TRACES, otlp.encode(Signal.TRACES, [first]))
-    assert isinstance(again, Span)
-    assert again.attributes == {"stop": ["a", "b"]}
+    """Changing a list in one span's attributes changes no other span's, whichever it is."""
+    data = otlp.encode(Signal.TRACES, [Span(attributes={"stop": ["a"]}) for _ in range(4)])
+    for changed in range(4):
+        spans = [item for item in otlp.decode(Signal.TRACES, data) if isinstance(item, Span)]
+        stop = spans[changed].attributes["stop"]
+        assert isinstance(stop, list)
+        stop.append("b")
+        again = otlp.decode(Signal.TRACES, otlp.encode(Signal.TRACES, spans))
+        stops = [item.attributes["stop"] for item in again if isinstance(item, Span)]
+        assert stops == [["a", "b"] if at == changed else ["a"] for at in range(4)]
+
+
+def test_negative_zero_is_no_default() -> None:
+    """A field that is left out when it is 0.0 is written when it is -0.0."""
+    point = ExponentialHistogramPoint(zero_threshold=-0.0)
+    data = otlp.encode(Signal.METRICS, [Metric(data=ExponentialHistogram(points=[point]))])
+    (metric,) = otlp.decode(Signal.METRICS, data)
+    assert isinstance(metric, Metric)
+    assert plain(metric.points) == plain([point])
 
 
 def test_memos_are_bounded() -> None:

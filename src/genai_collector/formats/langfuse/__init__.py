@@ -1,11 +1,14 @@
-"""Langfuse's batch ingestion format: spans to events exactly as Langfuse's own OTLP mapping makes
-them, and the schema that the server holds events against.
+"""Langfuse's batch ingestion format, both ways: spans to events exactly as Langfuse's own OTLP
+mapping makes them, and events to spans by Langfuse's own schema and merge.
 
 encode_spans(spans)             trace-create and <type>-create events
 scores_from_metrics(metrics)    exemplars as NUMERIC scores
 scores_from_logs(logs)          evaluation results as scores
 encode_batch(events)            the body of POST /api/public/ingestion
 parse_event(event)              what the server accepts and stores
+parse_ingestion(data)           the same for the body of a request
+fold(events)                    create and update events merged into records
+decode_batch(events)            spans; decode_scores(events): log records
 loss(spans)                     what had no home
 
 Strategy: the judge of this room is Langfuse's code, so its rules are applied to the span's
@@ -16,25 +19,39 @@ docs/langfuse.md lists it. What is done better than Langfuse does it is listed t
 
 `keys` (what each attribute is good for) -> `reading` (one look at a span) -> `types`, `names`,
 `model`, `usage*`, `io` (with `messages`, `flattened`, `tools`), `metadata` (one rule each) ->
-`events` (the bodies) -> `wire` (bytes). `values` knows JavaScript, `schema*` the server's checks.
+`events` (the bodies) -> `restore` (the way back of former batches) -> `wire` (bytes). `values`
+knows JavaScript, `schema*` the server's checks. The other way: `ingestion` -> `merge` -> `decode`
+(with `span_attributes`, `span_values`) and `score_logs`.
 """
 
-from genai_collector.formats.langfuse.events import EncodedEvent, encode_spans
+from genai_collector.formats.langfuse.decode import decode_batch
+from genai_collector.formats.langfuse.events import EncodedEvent
+from genai_collector.formats.langfuse.ingestion import EventError, Ingestion, parse_ingestion
+from genai_collector.formats.langfuse.merge import Folded, Record, fold
+from genai_collector.formats.langfuse.restore import encode_spans, loss, scores_from_logs
 from genai_collector.formats.langfuse.schema import Parsed, parse_event
-from genai_collector.formats.langfuse.scores import scores_from_logs, scores_from_metrics
+from genai_collector.formats.langfuse.score_logs import decode_scores
+from genai_collector.formats.langfuse.scores import scores_from_metrics
 from genai_collector.formats.langfuse.shorten import MARKER, shorten_event
-from genai_collector.formats.langfuse.unmapped import loss
 from genai_collector.formats.langfuse.wire import dump_event, encode_batch
 
 __all__ = [
     "MARKER",
     "EncodedEvent",
+    "EventError",
+    "Folded",
+    "Ingestion",
     "Parsed",
+    "Record",
+    "decode_batch",
+    "decode_scores",
     "dump_event",
     "encode_batch",
     "encode_spans",
+    "fold",
     "loss",
     "parse_event",
+    "parse_ingestion",
     "scores_from_logs",
     "scores_from_metrics",
     "shorten_event",

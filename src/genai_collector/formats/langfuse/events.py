@@ -14,7 +14,7 @@ from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from genai_collector.formats.langfuse import keys, metadata, model, names
-from genai_collector.formats.langfuse.io import Content, content
+from genai_collector.formats.langfuse.io import Content, content, event_bits
 from genai_collector.formats.langfuse.keys import scope_bits
 from genai_collector.formats.langfuse.reading import Reading, read_attributes
 from genai_collector.formats.langfuse.tools import move_tools
@@ -79,8 +79,8 @@ class _Reader:
         bits = scope.bits
         self.events: Sequence[Event] = ()
         if span.has_events:
-            bits |= keys.EVENTS
-            self.events = span.events
+            self.events = span.read_events()
+            bits |= event_bits(self.events)
         self.reading = read_attributes(span.attributes, bits)
         self.trace_id = span.trace_id.hex()
         self.span_id = span.span_id.hex()
@@ -151,6 +151,8 @@ def encode_spans(
                 bare[reader.trace_id] = event
         kind, body = _observation_body(reader)
         encoded.append(EncodedEvent(_envelope(reader, kind, reader.end, body), index))
+    if not described:
+        return encoded
     needless = {id(event) for trace_id, event in bare.items() if trace_id in described}
     return [event for event in encoded if id(event) not in needless] if needless else encoded
 

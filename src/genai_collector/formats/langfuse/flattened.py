@@ -74,6 +74,8 @@ def unflatten(attributes: PlainAttributes, names: Sequence[str], prefix: str) ->
     whole = attributes.get(prefix)
     if whole or whole == []:
         return whole
+    if not names:
+        return {}
     start = len(prefix) + 1
     paths = [
         (path, attributes[name])

@@ -42,12 +42,25 @@ MESSAGE_EVENTS: Final = {
 }
 PROMPT_EVENT: Final = "gen_ai.content.prompt"
 COMPLETION_EVENT: Final = "gen_ai.content.completion"
-CONTENT_EVENTS: Final = frozenset(
-    {DETAILS_EVENT, CHOICE_EVENT, PROMPT_EVENT, COMPLETION_EVENT, *MESSAGE_EVENTS}
-)
+_EVENT_BITS: Final = {
+    DETAILS_EVENT: keys.DETAILS_EVENT,
+    PROMPT_EVENT: keys.CONTENT_EVENT,
+    COMPLETION_EVENT: keys.CONTENT_EVENT,
+    **dict.fromkeys((CHOICE_EVENT, *MESSAGE_EVENTS), keys.MESSAGE_EVENT),
+}
+CONTENT_EVENTS: Final = frozenset(_EVENT_BITS)
 """The span events that are read; Langfuse drops all others."""
+_CONTENT_KEYS: Final = ((PROMPT_EVENT, "gen_ai.prompt"), (COMPLETION_EVENT, "gen_ai.completion"))
 
 _Source = Callable[[Reading, Sequence[Event]], Content | None]
+
+
+def event_bits(events: Sequence[Event]) -> int:
+    """The bits of the events that are read."""
+    bits = 0
+    for event in events:
+        bits |= _EVENT_BITS.get(event.name, 0)
+    return bits
 
 
 def content(reading: Reading, events: Sequence[Event], *, of_trace: bool = False) -> Content:
@@ -173,6 +186,10 @@ def _from_message_events(_: Reading, events: Sequence[Event]) -> Content | None:
 
 def _from_content_events(reading: Reading, events: Sequence[Event]) -> Content | None:
     """The attributes of each event are read by this very table; else they are the content."""
+    if len(events) == 2 and not reading.bits & _SCOPES:
+        given, answer = map(_only_content, events, _CONTENT_KEYS)
+        if given and answer:
+            return Content(given, answer)
     found: list[Reading | None] = [None, None]
     for event in events:
         for side, name in enumerate((PROMPT_EVENT, COMPLETION_EVENT)):
@@ -188,6 +205,15 @@ def _from_content_events(reading: Reading, events: Sequence[Event]) -> Content |
             value = content(event_reading, ())[side]
             sides.append(value if truthy(value) else dict(event_reading.attributes))
     return Content(*sides)
+
+
+def _only_content(event: Event, expected: tuple[str, str]) -> str | None:
+    """What nearly all of these events are: the text under its own key and nothing beside."""
+    name, key = expected
+    if event.name != name or len(event.attributes) != 1:
+        return None
+    value = event.attributes.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _from_vertex(reading: Reading, _: Sequence[Event]) -> Content | None:
@@ -246,8 +272,8 @@ def _from_flattened(
     input_bit: int, input_prefix: str, output_bit: int, output_prefix: str
 ) -> _Source:
     def source(reading: Reading, _: Sequence[Event]) -> Content | None:
-        given = reading.plan.names_with(input_bit)
-        answer = reading.plan.names_with(output_bit)
+        given = reading.plan.flattened[input_bit]
+        answer = reading.plan.flattened[output_bit]
         if not given and not answer:
             return None
         return Content(
@@ -281,9 +307,9 @@ SOURCES: Final[tuple[tuple[int, _Source], ...]] = (
     (keys.SCOPE_GENKIT, _from_genkit),
     (keys.SCOPE_AI, _from_ai_sdk),
     (keys.SCOPE_FLUE, _from_flue),
-    (keys.EVENTS, _from_details_events),
-    (keys.EVENTS, _from_message_events),
-    (keys.EVENTS, _from_content_events),
+    (keys.DETAILS_EVENT, _from_details_events),
+    (keys.MESSAGE_EVENT, _from_message_events),
+    (keys.CONTENT_EVENT, _from_content_events),
     (keys.VERTEX, _from_vertex),
     (keys.LOGFIRE_PROMPT, _pair("prompt", "all_messages_events")),
     (keys.LIVEKIT, _from_livekit),

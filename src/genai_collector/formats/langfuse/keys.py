@@ -21,6 +21,7 @@ COMPLETION: Final = 1 << 5
 LLM_INPUT: Final = 1 << 6
 LLM_OUTPUT: Final = 1 << 7
 METADATA: Final = 1 << 8
+FLATTENED: Final = (PROMPT, COMPLETION, LLM_INPUT, LLM_OUTPUT)
 
 # Groups of which one bit says "some of these are here".
 LANGFUSE: Final = 1 << 9
@@ -50,7 +51,7 @@ PARAMETERS: Final = 1 << 32
 COST: Final = 1 << 33
 OPENROUTER: Final = 1 << 34
 
-# Not from keys: the scope's name and whether there are span events.
+# Not from keys: the scope's name and the span events.
 SCOPE_GENKIT: Final = 1 << 40
 SCOPE_AI: Final = 1 << 41
 SCOPE_FLUE: Final = 1 << 42
@@ -58,7 +59,9 @@ SCOPE_PYDANTIC: Final = 1 << 43
 SCOPE_VERTEX: Final = 1 << 44
 SCOPE_LIVEKIT: Final = 1 << 45
 SCOPE_LANGFUSE: Final = 1 << 46
-EVENTS: Final = 1 << 47
+DETAILS_EVENT: Final = 1 << 47
+MESSAGE_EVENT: Final = 1 << 48
+CONTENT_EVENT: Final = 1 << 49
 
 SCOPES: Final = {
     "genkit-tracer": SCOPE_GENKIT,

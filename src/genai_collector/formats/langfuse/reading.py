@@ -7,11 +7,12 @@ worked out once per set of keys and remembered as a `Plan`; only values are look
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Final, cast
 
 from genai_collector.formats.langfuse import keys
-from genai_collector.formats.langfuse.usage_roles import role_of
+from genai_collector.formats.langfuse.usage_roles import SUBTRACTED, role_of
 from genai_collector.formats.langfuse.values import (
     JSON,
     PlainAttributes,
@@ -30,6 +31,8 @@ _NOT_METADATA: Final = frozenset(
         "ai.telemetry.metadata.langfusePrompt",
     }
 )
+_MOST_TEXTS: Final = 2048
+_LONGEST_WORD: Final = 64
 _MOST_KEYS: Final = 128
 """Larger sets of keys (flattened conversations) differ each time; they are not remembered."""
 
@@ -37,32 +40,61 @@ _MOST_KEYS: Final = 128
 class Plan:
     """What follows from the keys of a set of attributes, in their order."""
 
-    __slots__ = ("bits", "hidden", "metadata", "names", "parameters", "usage")
+    __slots__ = (
+        "bits", "flattened", "hidden", "metadata", "parameters", "subtracted", "usage",
+        "usage_repeats"
+    )  # fmt: skip
 
     def __init__(self, names: tuple[str, ...]) -> None:
         found = [(name, keys.bits_of(name)) for name in names]
-        self.names = found
-        self.bits = 0
-        for _, bits in found:
-            self.bits |= bits
-        self.hidden = tuple(name for name, bits in found if bits & keys.HIDDEN)
-        self.usage = tuple((name, *role_of(name)) for name in self.names_with(keys.USAGE))
+
+        def names_with(bit: int) -> tuple[str, ...]:
+            return tuple(name for name, bits in found if bits & bit)
+
+        self.bits = reduce(or_, (bits for _, bits in found), 0)
+        self.hidden = names_with(keys.HIDDEN)
+        self.usage = tuple((name, *role_of(name)) for name in names_with(keys.USAGE))
+        buckets = [bucket for _, bucket, _ in self.usage]
+        self.usage_repeats = len(set(buckets)) < len(buckets)
+        self.subtracted = tuple(
+            (bucket, tuple(part for part in parts if part in buckets))
+            for bucket, parts in SUBTRACTED
+            if bucket in buckets
+        )
         self.metadata = tuple(
-            name for name in self.names_with(keys.METADATA) if name not in _NOT_METADATA
+            name for name in names_with(keys.METADATA) if name not in _NOT_METADATA
         )
         self.parameters = tuple(
             (name, short)
             for bit, prefix in keys.PARAMETER_PREFIXES
-            for name in self.names_with(bit)
+            for name in names_with(bit)
             if (short := name[len(prefix) :]) != "model"
         )
-
-    def names_with(self, bit: int) -> list[str]:
-        """The keys with this bit."""
-        return [name for name, bits in self.names if bits & bit]
+        self.flattened = {bit: names_with(bit) for bit in keys.FLATTENED}
 
 
 _remembered_plan = lru_cache(maxsize=1024)(Plan)
+
+
+class _NumberTexts(dict[float, str]):
+    """Finite float -> its text. Settings and prices repeat; 0.0 and -0.0 have the same text."""
+
+    __slots__ = ()
+
+    def __missing__(self, value: float) -> str:
+        if len(self) >= _MOST_TEXTS:
+            self.clear()
+        self[value] = shown = js_number(value)
+        return shown
+
+
+_number_text: Final = _NumberTexts().__getitem__
+
+
+@lru_cache(maxsize=1024)
+def _single_text(word: str) -> str:
+    """A list of this one word, which most finish reasons are."""
+    return js_text([word])
 
 
 class Reading:
@@ -97,7 +129,14 @@ def read_attributes(attributes: Attributes, bits: int = 0) -> Reading:
         if kind is int:
             shown[name] = str(value)
         elif kind is float and value - value == 0.0:  # type: ignore[operator]  # else inf or NaN
-            shown[name] = js_number(value)  # type: ignore[arg-type]
+            shown[name] = _number_text(value)  # type: ignore[arg-type]
+        elif (
+            kind is list
+            and len(value) == 1  # type: ignore[arg-type]
+            and type(word := value[0]) is str  # type: ignore[index]
+            and len(word) <= _LONGEST_WORD
+        ):
+            shown[name] = _single_text(word)
         elif is_plain(value):
             shown[name] = js_text(cast("JSON", value))
         else:

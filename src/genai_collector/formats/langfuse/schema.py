@@ -65,9 +65,19 @@ def _simple_parameter(value: JSON) -> JSON:
     return value
 
 
+class _Inside(Refused):
+    """The message begins with a path, to which the outer path belongs."""
+
+
 def _map_of(check: Check) -> Check:
     def checked(value: JSON) -> JSON:
-        return {key: check(item) for key, item in _object(value).items()}
+        found: Object = {}
+        for key, item in _object(value).items():
+            try:
+                found[key] = check(item)
+            except Refused as exc:
+                raise _Inside(f"{key}: {exc}") from None
+        return found
 
     return checked
 
@@ -229,5 +239,6 @@ def _checked(given: Object, fields: dict[str, Check], path: str) -> Object:
             parsed[key] = check(value)
         except Refused as exc:
             where = f"{path}.{key}" if path else key
-            raise Refused(f"{where}: {exc}") from None
+            joint = "." if isinstance(exc, _Inside) else ": "
+            raise _Inside(f"{where}{joint}{exc}") from None
     return parsed

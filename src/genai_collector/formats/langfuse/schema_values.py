@@ -175,7 +175,7 @@ def identifier(value: JSON) -> JSON:
 
 def utf16_length(text: str) -> int:
     """The length as the server counts it, in UTF-16 code units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def string(value: JSON) -> JSON:

@@ -16,7 +16,6 @@ from genai_collector.formats.langfuse.usage_roles import (
     CACHE_READ,
     INPUT,
     OUTPUT,
-    SUBTRACTED,
     TOTAL,
 )
 from genai_collector.formats.langfuse.values import (
@@ -93,14 +92,19 @@ def _generic(reading: Reading) -> dict[str, JSON]:
     attributes = reading.attributes
     found: dict[str, int | float] = {}
     ranks: dict[str, int] = {}
+    repeats = reading.plan.usage_repeats
     for key, bucket, rank in reading.plan.usage:
         value = attributes[key]
         number = value if type(value) is int else to_number(value)
+        if number != number:  # noqa: PLR0124  # NaN
+            continue
+        if not repeats:
+            found[bucket] = number
         # The same suffix may come with both prefixes: the later one wins, as it would in an object.
-        if number == number and rank <= ranks.get(bucket, rank):  # noqa: PLR0124  # not NaN
+        elif rank <= ranks.get(bucket, rank):
             found[bucket] = number
             ranks[bucket] = rank
-    for bucket, parts in SUBTRACTED:
+    for bucket, parts in reading.plan.subtracted:
         rest = found.get(bucket)
         if rest is not None:
             for part in parts:

@@ -33,6 +33,7 @@ MAX_DEPTH: Final = 128
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND: Final = 253_402_300_799
+_FRACTIONS: Final = tuple(f".{fraction:03d}Z" for fraction in range(1000))
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER: Final = re.compile(r"\s*([+-]?\d+)")
 _BASES: Final = {"0x": 16, "0o": 8, "0b": 2}
@@ -275,8 +276,7 @@ def _second(seconds: int) -> str:
 
 def iso_from_ms(milliseconds: int) -> str:
     """`2025-04-30T15:28:50.686Z`, the precision that Langfuse stores."""
-    seconds, fraction = divmod(milliseconds, 1000)
-    return f"{_second(seconds)}.{fraction:03d}Z"
+    return _second(milliseconds // 1000) + _FRACTIONS[milliseconds % 1000]
 
 
 def iso_from_ns(nanoseconds: int) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from genai_collector.formats.noveum.fields import is_int64
-from genai_collector.formats.noveum.json_text import try_loads
+from genai_collector.formats.fits import is_int64
+from genai_collector.formats.json_text import try_loads
 from genai_collector.model import Value
 
 Body: TypeAlias = "dict[str, Value]"

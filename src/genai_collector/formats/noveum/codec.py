@@ -20,14 +20,14 @@ from typing import Final
 
 from genai_collector.conventions import read_observation
 from genai_collector.errors import DecodeError
+from genai_collector.formats.equal import same_span, span_without
+from genai_collector.formats.json_text import MAX_DEPTH, depth, dumps, loads
 from genai_collector.formats.noveum import fields
-from genai_collector.formats.noveum.equal import same_span
 from genai_collector.formats.noveum.fields import Record, Spelling, spelling_of
-from genai_collector.formats.noveum.json_text import MAX_DEPTH, depth, dumps, loads
 from genai_collector.formats.noveum.observed import ObservedWriter, is_llm_call
-from genai_collector.formats.noveum.otel_block import SOURCE, BlockReader
 from genai_collector.formats.noveum.recorded import RecordReader, recorded
-from genai_collector.formats.noveum.residual import apply, diff, same
+from genai_collector.formats.otel_block import SOURCE, BlockReader
+from genai_collector.formats.residual import apply, diff, same
 from genai_collector.model import Span, Value
 
 _RECORD: Final = "record"
@@ -56,18 +56,29 @@ def encode_spans(
 def decode_records(records: Iterable[Value]) -> list[Span]:
     """One span per record, in order, of kind CLIENT and with ids derived from the record, or the
     very span that the record was made from. Raises DecodeError that names the record."""
-    codec = _Codec()
+    decoder = RecordDecoder()
     spans: list[Span] = []
     for at, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise DecodeError(f"record {at}: not an object")
         try:
-            if depth(record) > MAX_DEPTH:
-                raise DecodeError(f"nested deeper than {MAX_DEPTH} levels")
-            spans.append(codec.decode(record))
+            spans.append(decoder.decode(record))
         except DecodeError as exc:
             raise DecodeError(f"record {at}: {exc}") from exc
     return spans
+
+
+class RecordDecoder:
+    """`decode_records` one by one; what it decodes shares resources and scopes."""
+
+    def __init__(self) -> None:
+        self._codec = _Codec()
+
+    def decode(self, record: Value) -> Span:
+        """The span of a record. Raises DecodeError that does not name the record."""
+        if not isinstance(record, dict):
+            raise DecodeError("not an object")
+        if depth(record) > MAX_DEPTH:
+            raise DecodeError(f"nested deeper than {MAX_DEPTH} levels")
+        return self._codec.decode(record)
 
 
 class SpanEncoder:
@@ -152,7 +163,7 @@ class _Codec:
         if source == _RECORD:
             base: Value = recorded(span, spelling)
         else:
-            base = self._writer(spelling).record(_without_marks(span))
+            base = self._writer(spelling).record(span_without(span, _RESIDUALS))
         residual = said.get(fields.RESIDUAL)
         if isinstance(residual, str):
             try:
@@ -172,6 +183,7 @@ class _Codec:
         return {**record, "attributes": {**attributes, "otel": block}}
 
 
+_RESIDUALS: Final = (fields.RESIDUAL, fields.RESIDUAL_SPELLING)
 _MARKS: Final = {_RECORD: fields.SPELLING, _CHANGED: fields.RESIDUAL_SPELLING}
 
 
@@ -191,28 +203,3 @@ def _spelling(value: Value) -> Spelling | None:
 def _note_residual(span: Span, difference: list[Value]) -> None:
     if difference:
         span.attributes[fields.RESIDUAL] = dumps(difference).decode("utf-8")
-
-
-def _without_marks(span: Span) -> Span:
-    marks = (fields.RESIDUAL, fields.RESIDUAL_SPELLING)
-    return Span(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_span_id=span.parent_span_id,
-        trace_state=span.trace_state,
-        flags=span.flags,
-        name=span.name,
-        kind=span.kind,
-        start_ns=span.start_ns,
-        end_ns=span.end_ns,
-        attributes={key: v for key, v in span.attributes.items() if key not in marks},
-        events=span.events,
-        links=span.links,
-        status_code=span.status_code,
-        status_message=span.status_message,
-        dropped_attributes_count=span.dropped_attributes_count,
-        dropped_events_count=span.dropped_events_count,
-        dropped_links_count=span.dropped_links_count,
-        resource=span.resource,
-        scope=span.scope,
-    )

@@ -13,12 +13,12 @@ from typing import Final
 
 from genai_collector.conventions import read_observation
 from genai_collector.errors import DecodeError
+from genai_collector.formats.json_text import canonical, loads
 from genai_collector.formats.noveum import fields
 from genai_collector.formats.noveum.fields import Record, Spelling, get_path
-from genai_collector.formats.noveum.json_text import canonical, loads
 from genai_collector.formats.noveum.observed import ObservedWriter
-from genai_collector.formats.noveum.otel_block import BlockReader, decimal, text
-from genai_collector.formats.noveum.tagged import (
+from genai_collector.formats.otel_block import BlockReader, decimal, text
+from genai_collector.formats.tagged import (
     pack,
     pack_attributes,
     readable,

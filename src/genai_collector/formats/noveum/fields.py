@@ -7,10 +7,10 @@ A row is read for both directions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from genai_collector.formats.fits import is_int64, is_number, is_text
 from genai_collector.model import Value
 
 Record: TypeAlias = "dict[str, Value]"
@@ -33,38 +33,6 @@ REQUEST: Final = "noveum.request"
 RESPONSE: Final = "noveum.response"
 TOTAL_TOKENS: Final = "noveum.usage.total_tokens"
 SCOPE_NAME: Final = "noveum.ai_gateway"
-
-_INT64: Final = 2**63
-
-
-def is_text(value: Value) -> bool:
-    """Whether it is a string that protobuf can hold (no lone surrogates)."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def is_int64(value: Value) -> bool:
-    """Whether it is an integer that OTLP can hold."""
-    return type(value) is int and -_INT64 <= value < _INT64
-
-
-def is_number(value: Value) -> bool:
-    """Whether it is a finite number that OTLP can hold."""
-    return (isinstance(value, float) and math.isfinite(value)) or is_int64(value)
-
-
-def is_otlp_value(value: Value) -> bool:
-    """Whether an attribute can hold it as it is, however nested."""
-    if isinstance(value, dict):
-        return all(is_text(key) and is_otlp_value(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(is_otlp_value, value))
-    return value is None or isinstance(value, bool | float) or is_text(value) or is_int64(value)
 
 
 class _Absent:
@@ -170,23 +138,6 @@ def provider_to_noveum(provider: str) -> str:
     """The gateway's name for a `gen_ai.provider.name`."""
     return _TO_NOVEUM.get(provider, provider)
 
-
-# Request body members to `gen_ai.request.*`, for both directions; the first name that maps to an
-# attribute is the one written.
-REQUEST_PARAMETERS: Final = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "max_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-    "seed": "seed",
-    "stop": "stop_sequences",
-    "n": "choice.count",
-    "stream": "stream",
-}
-PARAMETER_TO_REQUEST: Final = {ours: name for name, ours in reversed(REQUEST_PARAMETERS.items())}
 
 OPERATION_PATHS: Final = {
     "chat": "/v1/chat/completions",

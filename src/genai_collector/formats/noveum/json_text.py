@@ -1,37 +1,11 @@
-"""JSON text to values and back, without losing what JSON allows.
-
-Strategy: orjson where it is exact, the standard library where it is not. orjson turns integers
-beyond 64 bits into floats, writes NaN as null and refuses lone surrogates; each of these is noticed
-here, so that a value read is the value written.
-"""
+"""JSON text of Noveum's records."""
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Final
-
 import orjson
 
-from genai_collector.errors import DecodeError
+from genai_collector.formats.json_text import dumps, slow_dumps
 from genai_collector.model import Value
-
-MAX_DEPTH: Final = 200
-"""Deeper JSON is refused: it is an attack on the stack, not telemetry."""
-
-_LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
-
-
-def dumps(value: Value) -> bytes:
-    """Compact JSON. Raises DecodeError for what JSON cannot hold (bytes, sets, deep nesting)."""
-    try:
-        text = orjson.dumps(value)
-    except (TypeError, RecursionError):
-        return _slow_dumps(value)
-    # A NaN would have become null, silently; nulls are rare enough to look.
-    if b"null" in text and has_non_finite(value):
-        return _slow_dumps(value)
-    return text
 
 
 def dump_record(record: dict[str, Value]) -> bytes:
@@ -41,7 +15,7 @@ def dump_record(record: dict[str, Value]) -> bytes:
         try:
             text = orjson.dumps(record)
         except (TypeError, RecursionError):
-            return _slow_dumps(record)
+            return slow_dumps(record)
         # As many nulls as there are None at the top: so none of them was a NaN.
         metadata = attributes.get("metadata")
         known = list(attributes.values()).count(None)
@@ -50,94 +24,3 @@ def dump_record(record: dict[str, Value]) -> bytes:
         if text.count(b"null") == known:
             return text
     return dumps(record)
-
-
-def canonical(value: Value) -> bytes:
-    """JSON in which the order of keys does not show; for hashing."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, RecursionError):
-        return _slow_dumps(value, sort_keys=True)
-
-
-def _slow_dumps(value: Value, *, sort_keys: bool = False) -> bytes:
-    try:
-        return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys).encode("ascii")
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise DecodeError(f"no JSON form: {type(exc).__name__}") from exc
-
-
-def has_non_finite(value: Value) -> bool:
-    """Whether a NaN or an infinity is anywhere inside."""
-    todo: list[Value] = [[value]]
-    while todo:
-        node = todo.pop()
-        for item in node.values() if isinstance(node, dict) else node:  # type: ignore[union-attr]
-            kind = type(item)
-            if kind is dict or kind is list:
-                todo.append(item)
-            elif kind is float and item - item != 0.0:  # type: ignore[operator]
-                return True
-    return False
-
-
-def loads(data: bytes | str, *, max_depth: int = MAX_DEPTH) -> Value:
-    """The value of a JSON text. Raises DecodeError that names line and column, never content."""
-    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    value = _loads(raw)
-    if raw.count(b"[") + raw.count(b"{") > max_depth and depth(value) > max_depth:
-        raise DecodeError(f"JSON nested deeper than {max_depth} levels")
-    return value
-
-
-def _loads(raw: bytes) -> Value:
-    if not _LONG_INTEGER.search(raw):
-        try:
-            loaded: Value = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            pass
-        else:
-            return loaded
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        line, column = _place(raw, exc.start)
-        raise DecodeError(f"line {line} column {column}: not UTF-8") from None
-    try:
-        loaded = json.loads(text)
-    except json.JSONDecodeError as exc:
-        raise DecodeError(f"line {exc.lineno} column {exc.colno}: {exc.msg}") from None
-    except RecursionError:
-        raise DecodeError(f"JSON nested deeper than {MAX_DEPTH} levels") from None
-    except ValueError:  # integers of thousands of digits
-        raise DecodeError("a number has too many digits") from None
-    return loaded
-
-
-def _place(raw: bytes, at: int) -> tuple[int, int]:
-    return raw.count(b"\n", 0, at) + 1, at - raw.rfind(b"\n", 0, at)
-
-
-def depth(value: Value) -> int:
-    """How deeply containers are nested; a scalar is 0."""
-    deepest = 0
-    todo: list[tuple[Value, int]] = [(value, 0)]
-    while todo:
-        node, level = todo.pop()
-        if isinstance(node, dict):
-            todo.extend((child, level + 1) for child in node.values())
-            deepest = max(deepest, level + 1)
-        elif isinstance(node, list):
-            todo.extend((child, level + 1) for child in node)
-            deepest = max(deepest, level + 1)
-    return deepest
-
-
-def try_loads(text: object, *, max_depth: int = MAX_DEPTH) -> Value:
-    """The value of a JSON text inside an attribute, or None when it is no such text."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return loads(text, max_depth=max_depth)
-    except DecodeError:
-        return None

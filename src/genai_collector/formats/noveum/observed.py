@@ -11,20 +11,15 @@ import hashlib
 from typing import Final
 
 from genai_collector.conventions import read_observation
-from genai_collector.conventions.messages import (
-    parts_of,
-    to_openai_choices,
-    to_openai_messages,
-    to_openai_tools,
-)
 from genai_collector.conventions.observation import Content, Observation
+from genai_collector.formats.fits import is_int64, is_number
+from genai_collector.formats.json_text import canonical, dumps
 from genai_collector.formats.noveum import fields
 from genai_collector.formats.noveum.clock import render_timestamp
-from genai_collector.formats.noveum.fields import Holds, Record, Row, Spelling, is_int64
-from genai_collector.formats.noveum.json_text import canonical, dumps
-from genai_collector.formats.noveum.otel_block import BlockWriter
-from genai_collector.formats.noveum.tagged import readable
-from genai_collector.model import Attributes, Resource, Span, StatusCode, Value
+from genai_collector.formats.noveum.fields import Holds, Record, Row, Spelling
+from genai_collector.formats.openai_bodies import request_body, response_body, total_tokens
+from genai_collector.formats.otel_block import BlockWriter
+from genai_collector.model import Attributes, Resource, Span, StatusCode
 
 LLM_KINDS: Final = frozenset({"generation", "embedding"})
 RESOURCE_KEYS: Final = (
@@ -62,7 +57,7 @@ class ObservedWriter:
             name = fields.LOG_NAME
             content = seen.read_content()
             self._call(attributes, metadata, seen, content)
-            attributes["response"] = response_body(span, seen, content)
+            attributes["response"] = answer(span, seen, content)
         self._plain_rows(attributes, metadata, span.attributes)
         attributes["metadata"] = metadata
         attributes["otel"] = block
@@ -75,7 +70,7 @@ class ObservedWriter:
         metadata: Record = {}
         content = seen.read_content()
         self._call(attributes, metadata, seen, content)
-        attributes["response"] = response_body(span, seen, content)
+        attributes["response"] = answer(span, seen, content)
         attributes["metadata"] = metadata
         return attributes
 
@@ -136,9 +131,9 @@ class ObservedWriter:
             attributes["provider"] = fields.provider_to_noveum(seen.provider)
         attributes["model"] = seen.model or ""
         attributes["request"] = request_body(seen, content)
-        total = _total_tokens(seen)
+        total = total_tokens(seen)
         metadata["tokens"] = {"input": usage.input, "output": usage.output, "total": total}
-        if cost is not None and fields.is_number(cost):
+        if cost is not None and is_number(cost):
             metadata["cost"] = cost
         if self.spelling == "gateway" and seen.operation in fields.OPERATION_PATHS:
             # The path is the only place where a record says which operation it was.
@@ -189,112 +184,12 @@ def _status_code(said: Attributes, seen: Observation) -> int | None:
     return None
 
 
-def _total_tokens(seen: Observation) -> int | None:
-    usage = seen.usage
-    if usage.total is not None:
-        return usage.total
-    if usage.input is None or (usage.output is None and seen.kind != "embedding"):
-        return None
-    return usage.input + (usage.output or 0)
-
-
-def request_body(seen: Observation, content: Content) -> Record:
-    """The call as OpenAI's request body would have said it."""
-    body: Record = {}
-    if seen.request_model is not None:
-        body["model"] = seen.request_model
-    if seen.kind == "embedding":
-        _put(body, "input", _embedding_input(content))
-    elif content.input_messages is not None or content.system_instructions:
-        body["messages"] = _request_messages(content)
-    else:
-        _put(body, "input", content.input)
-    for key, value in seen.parameters.items():
-        if value is not None:
-            plain = value if type(value) is int or type(value) is str else readable(value)
-            body.setdefault(fields.PARAMETER_TO_REQUEST.get(key, key), plain)
-    _put(body, "tools", to_openai_tools(content.tool_definitions))
-    return body
-
-
-def _put(body: Record, key: str, value: Value) -> None:
-    if value is not None:
-        body.setdefault(key, readable(value))
-
-
-def _request_messages(content: Content) -> Value:
-    messages = content.input_messages or []
-    instructions = content.system_instructions
-    if instructions and not any(m.get("role") in {"system", "developer"} for m in messages):
-        messages = [{"role": "system", "parts": list(instructions)}, *messages]
-    return readable(list(to_openai_messages(messages)))
-
-
-def _embedding_input(content: Content) -> Value:
-    if content.input_messages is None:
-        return content.input
-    texts: list[Value] = [
-        part.get("content")
-        for message in content.input_messages
-        for part in parts_of(message)
-        if part.get("type") == "text"
-    ]
-    return texts[0] if len(texts) == 1 else texts
-
-
-def response_body(span: Span, seen: Observation, content: Content) -> Record:
-    """The answer as OpenAI's response body would have said it."""
-    body: Record = {}
-    if seen.response_id is not None:
-        body["id"] = seen.response_id
-    if seen.response_model is not None:
-        body["model"] = seen.response_model
-    if choices := _choices(seen, content):
-        body["choices"] = choices
-    elif content.output is not None:
-        body["output"] = readable(content.output)
-    if usage := _usage(seen):
-        body["usage"] = usage
-    for name in ("system_fingerprint", "service_tier"):
-        said = span.attributes.get("openai.response." + name)
-        if isinstance(said, str):
-            body[name] = said
+def answer(span: Span, seen: Observation, content: Content) -> Record:
+    """The response's body, with the span's failure in it."""
+    body = response_body(span, seen, content)
     if span.status_code == StatusCode.ERROR:
         body["error"] = _error_text(span, seen)
     return body
-
-
-def _choices(seen: Observation, content: Content) -> list[Value]:
-    reasons = seen.finish_reasons or []
-    if content.output_messages is None:
-        silent: Record = {"role": "assistant", "content": None}
-        return [
-            {"index": at, "message": dict(silent), "finish_reason": reason}
-            for at, reason in enumerate(reasons)
-        ]
-    choices = to_openai_choices(content.output_messages)
-    for choice, reason in zip(choices, reasons, strict=False):
-        if choice["finish_reason"] is None:
-            choice["finish_reason"] = reason
-    return [readable(choice) for choice in choices]
-
-
-def _usage(seen: Observation) -> Record:
-    said = seen.usage
-    usage: Record = {}
-    for name, count in (
-        ("prompt_tokens", said.input),
-        ("completion_tokens", said.output),
-        ("total_tokens", _total_tokens(seen)),
-        ("cache_creation_input_tokens", said.cache_creation or None),
-    ):
-        if count is not None:
-            usage[name] = count
-    if said.cache_read is not None:
-        usage["prompt_tokens_details"] = {"cached_tokens": said.cache_read}
-    if said.reasoning is not None:
-        usage["completion_tokens_details"] = {"reasoning_tokens": said.reasoning}
-    return usage
 
 
 def _error_text(span: Span, seen: Observation) -> str:

@@ -8,11 +8,11 @@ its own line and column.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from genai_collector.errors import DecodeError
+from genai_collector.formats.json_text import loads
 from genai_collector.formats.noveum.fields import Record
-from genai_collector.formats.noveum.json_text import loads
 from genai_collector.model import Value
 
 # A string is matched even when it does not end: otherwise each quote in it would be tried again.
@@ -43,6 +43,69 @@ def parse(data: bytes) -> list[Record]:
 
 class _NotAnObject(DecodeError):
     """JSON, but no record."""
+
+
+class Refused(NamedTuple):
+    """One element of a body that cannot be read."""
+
+    place: int
+    """Among the body's elements, from 0."""
+    error: str
+
+
+class Parsed(NamedTuple):
+    objects: list[tuple[int, Record]]
+    """Each with its place among the body's elements, from 0."""
+    refused: list[Refused]
+
+
+def parse_each(data: bytes) -> Parsed:
+    """`parse`, with what is no object beside the others. Raises DecodeError only where the body
+    has no elements to tell apart."""
+    body = data.removeprefix(_BOM)
+    parsed = Parsed([], [])
+    if not body.strip():
+        return parsed
+    try:
+        value = loads(body)
+    except DecodeError as exc:
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if len(lines) > 1 and isinstance(_try_loads(lines[0]), dict):
+            for at, line in enumerate(lines):
+                _take_line(parsed, at, line)
+            return parsed
+        plain = _without_comments(body)
+        if plain is None:
+            raise exc from None
+        value = loads(plain)
+    if not isinstance(value, dict | list):
+        raise DecodeError("expected an object, a list of objects, or one object per line")
+    for at, item in enumerate(value if isinstance(value, list) else [value]):
+        _take(parsed, at, item)
+    return parsed
+
+
+def _try_loads(line: bytes) -> Value:
+    try:
+        return loads(line)
+    except DecodeError:
+        return None
+
+
+def _take_line(parsed: Parsed, at: int, line: bytes) -> None:
+    try:
+        value = loads(line)
+    except DecodeError as exc:
+        parsed.refused.append(Refused(at, str(exc).removeprefix("line 1 ")))
+    else:
+        _take(parsed, at, value)
+
+
+def _take(parsed: Parsed, at: int, value: Value) -> None:
+    if isinstance(value, dict):
+        parsed.objects.append((at, value))
+    else:
+        parsed.refused.append(Refused(at, "not an object"))
 
 
 def _objects(value: Value) -> list[Record]:
@@ -85,8 +148,13 @@ def _at_line(fault: str, line: int) -> str:
 
 def _annotated(body: bytes) -> list[Record] | None:
     """The records of JSON with comments or trailing commas; None when there are none of these."""
+    plain = _without_comments(body)
+    return None if plain is None else _objects(loads(plain))
+
+
+def _without_comments(body: bytes) -> bytes | None:
     plain = _TRAILING_COMMA.sub(_blank, _COMMENT.sub(_blank, body))
-    return None if plain == body else _objects(loads(plain))
+    return None if plain == body else plain
 
 
 def _blank(match: re.Match[bytes]) -> bytes:

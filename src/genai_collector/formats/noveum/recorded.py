@@ -11,12 +11,13 @@ Sources: the record's schema in both spellings; the GenAI semantic conventions f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Final
 
 from genai_collector.conventions import read_observation
 from genai_collector.conventions.messages import to_parts_messages
 from genai_collector.errors import DecodeError
+from genai_collector.formats.fits import is_int64, is_number, is_otlp_value, is_text
+from genai_collector.formats.json_text import canonical, dumps, loads
 from genai_collector.formats.noveum import fields
 from genai_collector.formats.noveum.bodies import (
     Body,
@@ -32,21 +33,17 @@ from genai_collector.formats.noveum.fields import (
     Record,
     Spelling,
     get_path,
-    is_int64,
-    is_otlp_value,
-    is_text,
     set_path,
 )
-from genai_collector.formats.noveum.json_text import canonical, dumps, loads
-from genai_collector.formats.noveum.observed import request_body, response_body
-from genai_collector.formats.noveum.tagged import readable
+from genai_collector.formats.noveum.observed import answer
+from genai_collector.formats.openai_bodies import read_parameters, request_body
+from genai_collector.formats.tagged import readable
 from genai_collector.model import Attributes, Resource, Scope, Span, SpanKind, StatusCode, Value
 
 _MILLISECOND: Final = 1_000_000
 _ENVIRONMENT: Final = "deployment.environment"
 _ENVIRONMENT_NAME: Final = "deployment.environment.name"
 _DERIVED_ROWS: Final = frozenset({fields.PROVIDER, fields.INPUT_TOKENS, fields.OUTPUT_TOKENS})
-_DOUBLES: Final = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 _OPENAI: Final = frozenset({"openai", "azure.ai.openai"})
 
 
@@ -160,11 +157,7 @@ def _fill_request(found: Attributes, request: Body) -> None:
     model = request.get("model")
     if is_text(model):
         found["gen_ai.request.model"] = model
-    for name, ours in fields.REQUEST_PARAMETERS.items():
-        value = request.get(name)
-        read = _PARAMETER_READERS.get(ours, _number)(value)
-        if read is not None and (name != "n" or read != 1):
-            found["gen_ai.request." + ours] = read
+    found.update(read_parameters(request))
     prompt = request.get("prompt")
     said: Value = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else None
     _put_messages(found, "gen_ai.input.messages", expand_messages(request.get("messages", said)))
@@ -175,28 +168,8 @@ def _fill_request(found: Attributes, request: Body) -> None:
         found["gen_ai.tool.definitions"] = _json(tools)
 
 
-def _number(value: Value) -> Value:
-    return value if fields.is_number(value) else None
-
-
 def _double(value: Value) -> Value:
-    return float(value) if isinstance(value, int | float) and fields.is_number(value) else None
-
-
-def _texts(value: Value) -> Value:
-    listed: Value = [value] if isinstance(value, str) else value
-    return listed if isinstance(listed, list) and listed and all(map(is_text, listed)) else None
-
-
-def _flag(value: Value) -> Value:
-    return value if isinstance(value, bool) else None
-
-
-_PARAMETER_READERS: Final[dict[str, Callable[[Value], Value]]] = {
-    **dict.fromkeys(_DOUBLES, _double),
-    "stop_sequences": _texts,
-    "stream": _flag,
-}
+    return float(value) if isinstance(value, int | float) and is_number(value) else None
 
 
 def _fill_reply(found: Attributes, reply: Reply) -> None:
@@ -357,5 +330,5 @@ def _rebuilt(span: Span) -> Record:
     if request:
         found["request"] = request_body(seen, content)
     if response:
-        found["response"] = response_body(span, seen, content)
+        found["response"] = answer(span, seen, content)
     return found

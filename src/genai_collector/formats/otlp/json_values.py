@@ -20,7 +20,24 @@ from genai_collector.model import Attributes, Value
 
 
 def read_attributes(owner: JsonObject, name: str = "attributes") -> Attributes:
-    return dict(fields.each(owner, name, _read_pair))
+    found: Attributes = {}
+    for index, entry in enumerate(fields.array(owner, name)):
+        # Nine of ten attributes are plain strings: read those here, the rest in full.
+        if type(entry) is dict:
+            key, value = entry.get("key"), entry.get("value")
+            if type(key) is str and type(value) is dict and len(value) == 1:
+                text = value.get("stringValue")
+                if type(text) is str:
+                    found[key] = text
+                    continue
+        elif entry is None:
+            continue
+        try:
+            key, result = _read_pair(fields.to_object(entry, ""))
+        except Fault as fault:
+            raise fault.under(f"{name}[{index}]") from None
+        found[key] = result
+    return found
 
 
 def _read_pair(pair: JsonObject) -> tuple[str, Value]:
@@ -107,7 +124,12 @@ def _read_kvlist(owner: JsonObject, levels: int) -> Value:
 
 
 def write_attributes(attributes: Attributes) -> list[JsonObject]:
-    return [_write_pair(key, value, MAX_LEVELS) for key, value in attributes.items()]
+    return [
+        {"key": key, "value": {"stringValue": value}}
+        if type(value) is str and type(key) is str
+        else _write_pair(key, value, MAX_LEVELS)
+        for key, value in attributes.items()
+    ]
 
 
 def _write_pair(key: str, value: Value, levels: int) -> JsonObject:

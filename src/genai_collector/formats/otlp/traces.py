@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from google.protobuf.message import DecodeError as ProtobufError
@@ -15,7 +16,7 @@ from genai_collector.formats.otlp.messages import (
     parse_link,
     parse_traces,
 )
-from genai_collector.formats.otlp.values import AttributesField, read_attributes
+from genai_collector.formats.otlp.values import AttributesField, read_attributes, recall_pair
 from genai_collector.model import Event, Link, Resource, Scope, Span
 
 # --- decode ---------------------------------------------------------------------------------
@@ -26,40 +27,90 @@ def decode_spans(data: bytes) -> list[Span]:
 
 
 def _read_span(message: SpanMessage, resource: Resource, scope: Scope) -> Span:
+    # Attribute by attribute, because a call with so many keywords costs as much as all the rest.
+    span = Span.__new__(Span)
+    span.trace_id = message.trace_id
+    span.span_id = message.span_id
+    span.parent_span_id = message.parent_span_id
+    span.trace_state = message.trace_state
+    span.flags = message.flags
+    span.name = message.name
+    span.kind = message.kind
+    span.start_ns = message.start_time_unix_nano
+    span.end_ns = message.end_time_unix_nano
+    span.attributes = read_attributes(message.attributes)
     status = message.status
-    span = Span(
-        trace_id=message.trace_id,
-        span_id=message.span_id,
-        parent_span_id=message.parent_span_id,
-        trace_state=message.trace_state,
-        flags=message.flags,
-        name=message.name,
-        kind=message.kind,
-        start_ns=message.start_time_unix_nano,
-        end_ns=message.end_time_unix_nano,
-        attributes=read_attributes(message.attributes),
-        status_code=status.code,
-        status_message=status.message,
-        dropped_attributes_count=message.dropped_attributes_count,
-        dropped_events_count=message.dropped_events_count,
-        dropped_links_count=message.dropped_links_count,
-        resource=resource,
-        scope=scope,
-    )
+    span.status_code = status.code
+    span.status_message = status.message
+    span.dropped_attributes_count = message.dropped_attributes_count
+    span.dropped_events_count = message.dropped_events_count
+    span.dropped_links_count = message.dropped_links_count
+    span.resource = resource
+    span.scope = scope
     span.set_encoded(list(message.events), decode_event, list(message.links), decode_link)
     return span
 
 
+_unpack_fixed64: Final = struct.Struct("<Q").unpack_from
+_NAMES: Final[dict[bytes, str]] = {}
+"""Event names by their field, tag and length included, of the events that the protobuf runtime
+has read."""
+_MOST_NAMES: Final = 1024
+_LONGEST_NAME: Final = 127
+
+
 def decode_event(encoded: bytes) -> Event:
+    """One event. Raises DecodeError."""
     try:
-        message = parse_event(encoded)
-        attributes = read_attributes(message.attributes)
+        return _read_short_event(encoded) or _read_event(encoded)
     except ProtobufError:
         raise DecodeError("a span event is not valid protobuf") from None
+
+
+def _read_short_event(encoded: bytes) -> Event | None:
+    """A time, a known name and at most one attribute, in the order that every encoder keeps.
+
+    None for anything else. Tags: time_unix_nano 0x09, name 0x12, attributes 0x1a."""
+    try:
+        if encoded[0] != 0x09:
+            return None
+        at = 11 + encoded[10]
+        name = _NAMES.get(encoded[9:at])
+        if name is None:
+            return None
+        time_ns: int = _unpack_fixed64(encoded, 1)[0]
+        total = len(encoded)
+        if at == total:
+            return Event(name, time_ns)
+        if encoded[at] != 0x1A:
+            return None
+        size, at = encoded[at + 1], at + 2
+        if size > 127:
+            size, at = size - 128 + (encoded[at] << 7), at + 1
+            if encoded[at - 1] > 127:
+                size, at = size - 0x4000 + (encoded[at] << 14), at + 1
+                if encoded[at - 1] > 127:
+                    return None
+        if at + size != total:
+            return None
+    except IndexError:
+        return None
+    key, value = recall_pair(encoded[at:])
+    return Event(name, time_ns, {key: value})
+
+
+def _read_event(encoded: bytes) -> Event:
+    message = parse_event(encoded)
+    name = message.name
+    field = name.encode()
+    if 0 < len(field) <= _LONGEST_NAME:
+        if len(_NAMES) >= _MOST_NAMES:
+            _NAMES.clear()
+        _NAMES[bytes((0x12, len(field))) + field] = name
     return Event(
-        message.name,
+        name,
         message.time_unix_nano,
-        attributes,
+        read_attributes(message.attributes),
         message.dropped_attributes_count,
     )
 

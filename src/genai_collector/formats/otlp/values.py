@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, cast
 
 from genai_collector.formats.otlp import wire
 from genai_collector.formats.otlp.messages import (
@@ -51,16 +51,46 @@ class _PairMemo(dict[bytes, "tuple[str, Value]"]):
         self._lists: dict[bytes, tuple[str, list[Value]]] = {}
 
     def __missing__(self, raw: bytes) -> tuple[str, Value]:
-        pair = _read_plain(raw)
-        if pair is None:
-            pair = self._read_list(raw)
-        elif len(raw) <= _MEMO_BYTES:
+        """The layout that every encoder writes (key, value, nothing else) is read here, for a
+        dozen of each span's attributes are its own; the protobuf runtime reads what differs by a
+        single byte, and judges whether it is valid.
+
+        Tags: string_value 0x0a, bool_value 0x10, int_value 0x18, double_value 0x21."""
+        try:
+            at = raw[1] + 3
+            key = _recall_key(raw[:at])
+            if key is None:
+                return self._read(raw)
+            size, kind, first = raw[at], raw[at + 1], raw[at + 2]
+            if size > 127:
+                return _read_long_string(key, raw, at) or self._read(raw)
+            if size != len(raw) - at - 1:
+                return self._read(raw)
+            value: Value
+            if kind == 0x0A and first == size - 2:
+                value = raw[at + 3 :].decode()
+            elif kind == 0x18 and size == 3 and first > 127 > raw[at + 3]:
+                value = first - 128 + (raw[at + 3] << 7)
+            elif kind == 0x21 and size == 9:
+                value = _unpack_double(raw, at + 2)[0]
+            elif kind == 0x18 and size == 2 and first < 128:
+                value = first
+            elif kind == 0x10 and size == 2 and first < 2:
+                value = first == 1
+            else:
+                return self._read(raw)
+        except (IndexError, UnicodeDecodeError):
+            return self._read(raw)
+        return self._remember(raw, (key, value))
+
+    def _remember(self, raw: bytes, pair: tuple[str, Value]) -> tuple[str, Value]:
+        if len(raw) <= _MEMO_BYTES:
             if len(self) >= _MEMO_ENTRIES:
                 self.clear()
             self[raw] = pair
         return pair
 
-    def _read_list(self, raw: bytes) -> tuple[str, Value]:
+    def _read(self, raw: bytes) -> tuple[str, Value]:
         """Finish reasons and stop sequences repeat, too; each reader gets a list of its own."""
         if known := self._lists.get(raw):
             return known[0], known[1].copy()
@@ -97,41 +127,8 @@ class _HeadMemo(dict[bytes, "str | None"]):
         return key
 
 
-_recall_pair: Final = _PairMemo().__getitem__
 _recall_key: Final = _HeadMemo().__getitem__
 _unpack_double: Final = struct.Struct("<d").unpack_from
-
-
-def _read_plain(raw: bytes) -> tuple[str, Value] | None:
-    """A scalar KeyValue in the layout that every encoder writes: key, value, nothing else.
-
-    None for anything else, down to the last byte: the protobuf runtime reads that, at twice the
-    cost, and judges whether it is valid. Tags: string_value 0x0a, bool_value 0x10, int_value 0x18,
-    double_value 0x21."""
-    try:
-        at = raw[1] + 3
-        key = _recall_key(raw[:at])
-        if key is None:
-            return None
-        left = len(raw) - at - 1
-        size = raw[at]
-        if size > 127:
-            return _read_long_string(key, raw, at)
-        kind, first = raw[at + 1], raw[at + 2]
-        if size != left:
-            return None
-        if kind == 0x0A:
-            return (key, raw[at + 3 :].decode()) if first == size - 2 else None
-        if kind == 0x18 and size == 3:
-            second = raw[at + 3]
-            return (key, first - 128 + (second << 7)) if first > 127 > second else None
-        if kind == 0x21 and size == 9:
-            return key, _unpack_double(raw, at + 2)[0]
-        if size == 2 and ((kind == 0x18 and first < 128) or (kind == 0x10 and first < 2)):
-            return key, (first if kind == 0x18 else first == 1)
-    except (IndexError, UnicodeDecodeError):
-        pass
-    return None
 
 
 def _read_long_string(key: str, raw: bytes, at: int) -> tuple[str, Value] | None:
@@ -147,9 +144,13 @@ def _read_long_string(key: str, raw: bytes, at: int) -> tuple[str, Value] | None
     return key, raw[at + 5 :].decode()
 
 
+recall_pair: Final = _PairMemo().__getitem__
+"""Encoded KeyValue -> (key, value). Raises protobuf's DecodeError."""
+
+
 def read_attributes(encoded: Iterable[bytes]) -> Attributes:
     """The attributes of a list of encoded KeyValues; a later duplicate wins."""
-    return dict(map(_recall_pair, encoded))
+    return dict(map(recall_pair, encoded))
 
 
 def read_any_value(message: AnyValueMessage) -> Value:
@@ -189,7 +190,7 @@ _TRUE: Final = b"\x10\x01"
 _FALSE: Final = b"\x10\x00"
 
 
-def encode_any_value(value: Value, levels: int = MAX_LEVELS) -> bytes:
+def encode_any_value(value: object, levels: int = MAX_LEVELS) -> bytes:
     """AnyValue bytes. Raises `Unencodable` for what is no Value or is nested too deep.
 
     An int beyond 64 bits is written as its decimal digits, since AnyValue has nothing wider.
@@ -226,13 +227,13 @@ def descend(levels: int, taken: int) -> int:
     return levels - taken
 
 
-def _encode_key(key: str) -> bytes:
+def _encode_key(key: object) -> bytes:
     if not isinstance(key, str):
         raise wire.Unencodable(f"an attribute key must be a string, not {type(key).__name__}")
     return wire.delimited(_KEY, wire.utf8(key)) if key else b""
 
 
-def _encode_pair(key: str, value: Value, levels: int) -> bytes:
+def _encode_pair(key: object, value: object, levels: int) -> bytes:
     return _encode_key(key) + wire.delimited(_VALUE, encode_any_value(value, levels))
 
 
@@ -265,20 +266,21 @@ class AttributesField:
     def __init__(self, number: int, levels: int) -> None:
         self._levels = levels
         self._prefix = wire.tag(number, wire.BYTES)
-        self._texts: dict[tuple[str, ...], bytes] = {}
+        self._texts: dict[tuple[object, ...], bytes] = {}
         """(key, string) or ("", key, *list of strings) -> the whole attribute."""
-        self._heads: dict[tuple[str, int], bytes] = {}
+        self._heads: dict[tuple[object, int], bytes] = {}
         """(key, length of the `value` field) -> all that comes before that field."""
 
     def write(self, attributes: Attributes) -> bytes:
         """Raises `Unencodable`, naming the attribute, for what AnyValue cannot hold."""
         recall, heads = self._texts.get, self._heads.get
         parts: list[bytes] = []
-        for key, value in attributes.items():
+        # Processors may have put anything in, whatever the types say.
+        for key, value in cast("dict[object, object]", attributes).items():
             # Exact types: True == 1 == 1.0 must not meet in a memo, and -0.0 == 0.0 in none.
             kind = type(value)
             if kind is str:
-                mark: tuple[str, ...] = (key, value)  # type: ignore[assignment]
+                mark: tuple[object, ...] = (key, value)
                 parts.append(recall(mark) or self._write_text(mark, key, value))
                 continue
             if kind is int:
@@ -287,7 +289,7 @@ class AttributesField:
                 content = _DOUBLE_VALUE + wire.double(value)  # type: ignore[arg-type]
             elif kind is bool:
                 content = _TRUE_VALUE if value else _FALSE_VALUE
-            elif kind is list and set(map(type, value)) == _STRINGS:  # type: ignore[arg-type]
+            elif kind is list and set(map(type, value)) == _STRINGS:  # type: ignore[call-overload]
                 mark = ("", key, *value)  # type: ignore[misc]
                 parts.append(recall(mark) or self._write_text(mark, key, value))
                 continue
@@ -297,13 +299,13 @@ class AttributesField:
             parts += (heads((key, size)) or self._write_head(key, size), content)
         return b"".join(parts)
 
-    def _write_value(self, key: str, value: Value) -> bytes:
+    def _write_value(self, key: object, value: object) -> bytes:
         try:
             return wire.delimited(_VALUE, encode_any_value(value, self._levels))
         except wire.Unencodable as error:
             raise wire.Unencodable(f"attribute {key!r}: {error}") from None
 
-    def _write_head(self, key: str, size: int) -> bytes:
+    def _write_head(self, key: object, size: int) -> bytes:
         name = _encode_key(key)
         head = self._prefix + wire.varint(len(name) + size) + name
         if len(head) <= _MEMO_BYTES:
@@ -312,7 +314,7 @@ class AttributesField:
             self._heads[key, size] = head
         return head
 
-    def _write_text(self, mark: tuple[str, ...], key: str, value: Value) -> bytes:
+    def _write_text(self, mark: tuple[object, ...], key: object, value: object) -> bytes:
         content = self._write_value(key, value)
         encoded = self._write_head(key, len(content)) + content
         if len(encoded) <= _MEMO_BYTES:

@@ -6,17 +6,16 @@ neither key both are opened, so that `otlp:` alone is a complete receiver.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from genai_collector.component import Config, Duration
 from genai_collector.model import Signal
+from genai_collector.receivers._http import ENCODINGS, Encoding
 from genai_collector.transport.http_server import HttpServerConfig
 from genai_collector.transport.sockets import parse_endpoint
 from genai_collector.transport.tls import ServerTLS
-
-Encoding: TypeAlias = Literal["", "gzip", "deflate", "zstd"]
 
 
 class OtlpHttpConfig(HttpServerConfig):
@@ -28,9 +27,7 @@ class OtlpHttpConfig(HttpServerConfig):
     """Path that takes metrics."""
     logs_url_path: str = "/v1/logs"
     """Path that takes logs."""
-    compression_algorithms: list[Encoding] = Field(
-        default_factory=lambda: list[Encoding](("", "gzip", "deflate", "zstd"))
-    )
+    compression_algorithms: list[Encoding] = Field(default_factory=lambda: list(ENCODINGS))
     """Content codings to accept; the empty one is no compression."""
 
     @field_validator("traces_url_path", "metrics_url_path", "logs_url_path")

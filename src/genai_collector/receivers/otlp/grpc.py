@@ -16,9 +16,10 @@ import grpc
 
 from genai_collector.errors import ConfigError, PipelineError
 from genai_collector.model import Signal
+from genai_collector.receivers._http import refusal_of
 from genai_collector.receivers.otlp.config import KeepaliveConfig, OtlpGrpcConfig
 from genai_collector.receivers.otlp.ingest import Ingest, guess_encoding
-from genai_collector.receivers.otlp.status import refusal_of, success_protobuf
+from genai_collector.receivers.otlp.status import success_protobuf
 from genai_collector.transport.rpc_status import Refusal, encode_protobuf
 from genai_collector.transport.sockets import Endpoint, address_of, bind, parse_endpoint
 from genai_collector.transport.tls import server_credentials

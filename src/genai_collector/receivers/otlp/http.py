@@ -2,32 +2,46 @@
 
 Source: the OTLP specification, "OTLP/HTTP". Where it is silent: a Content-Encoding that we do not
 know is 415 with Accept-Encoding (RFC 9110, 15.5.16), a body that does not arrive in time is 408.
+Paths may be shared: a JSON body that another receiver claims as its own format is given to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
 from genai_collector.errors import PipelineError
+from genai_collector.receivers._http import refusal_of
 from genai_collector.receivers.otlp.config import OtlpHttpConfig
 from genai_collector.receivers.otlp.ingest import Ingest
-from genai_collector.receivers.otlp.status import refusal_of, success_json, success_protobuf
+from genai_collector.receivers.otlp.status import success_json, success_protobuf
 from genai_collector.transport.compression import canonical
-from genai_collector.transport.http_server import BodyTimeout, read_body
+from genai_collector.transport.http_server import BodyTimeout, Taker, read_body
 from genai_collector.transport.rpc_status import JSON, PROTOBUF, Refusal, media_type, refuse
 
 _PROTOBUF_HEADERS: Final = {"Content-Type": PROTOBUF}
 _JSON_HEADERS: Final = {"Content-Type": JSON}
 
 
+def nobody(_body: bytes) -> Taker | None:
+    """On a path that is shared with no other format."""
+    return None
+
+
 class OtlpHttpHandler:
     """Answers POST on one signal's path."""
 
-    def __init__(self, config: OtlpHttpConfig, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        config: OtlpHttpConfig,
+        ingest: Ingest,
+        claimant: Callable[[bytes], Taker | None] = nobody,
+    ) -> None:
         self._ingest = ingest
+        self._claimant = claimant
         self._limit = config.max_request_body_size
         self._read_timeout_s = config.read_timeout
         self._encodings = frozenset(config.compression_algorithms)
@@ -59,7 +73,10 @@ class OtlpHttpHandler:
                 acceptance = await ingest.take_protobuf(body, encoding)
                 answer = success_protobuf(ingest.signal, acceptance)
                 return web.Response(body=answer, headers=_PROTOBUF_HEADERS)
-            acceptance = await ingest.take_json(body, encoding)
+            data = await ingest.decompressed(body, encoding)
+            if taker := self._claimant(data):
+                return await taker(request, data)
+            acceptance = await ingest.take_json(data)
             return web.Response(body=success_json(ingest.signal, acceptance), headers=_JSON_HEADERS)
 
     def _unsupported(

@@ -7,29 +7,19 @@ is handed to a thread, so that one huge request does not hold up the others.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from genai_collector.component import ACCEPTED, Acceptance, Consumer, Context
 from genai_collector.errors import PipelineError
 from genai_collector.formats.otlp import batch_from_protobuf, batch_of, decode_json
 from genai_collector.model import Batch, Compressed, Signal
-from genai_collector.transport.compression import LARGE_BODY_BYTES, decompress
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from genai_collector.receivers._http import work
+from genai_collector.transport.compression import decompress
 
 _MAX_ERRORS_TOLD: Final = 5
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZLIB_HEADERS: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-
-
-async def _work(size: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    if size < LARGE_BODY_BYTES:
-        return function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def guess_encoding(message: bytes) -> str:
@@ -59,16 +49,19 @@ class Ingest:
         """Take a request in protobuf. Raises PipelineError; then nothing was taken."""
         if not encoding:
             return await self._consume(batch_from_protobuf(self.signal, body))
-        data = await _work(len(body), decompress, encoding, body, self.limit)
+        data = await work(len(body), decompress, encoding, body, self.limit)
         compressed = Compressed(encoding, body)
         return await self._consume(batch_from_protobuf(self.signal, data, compressed))
 
-    async def take_json(self, body: bytes, encoding: str) -> Acceptance:
+    async def decompressed(self, body: bytes, encoding: str) -> bytes:
+        """A body as it was before its content coding. Raises TooLarge or DecodeError."""
+        return await work(len(body), decompress, encoding, body, self.limit)
+
+    async def take_json(self, data: bytes) -> Acceptance:
         """Take a request in JSON. Raises PipelineError; then nothing was taken."""
-        data = await _work(len(body), decompress, encoding, body, self.limit)
         if not data:
             return ACCEPTED
-        batch, unread = await _work(len(data), self._decode_json, data)
+        batch, unread = await work(len(data), self._decode_json, data)
         if unread.rejected:
             self._refused(unread.rejected)
         acceptance = await self._consume(batch)

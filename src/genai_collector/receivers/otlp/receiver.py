@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -61,9 +62,11 @@ class OtlpReceiver:
     def _add_routes(self, http: OtlpHttpConfig) -> None:
         for signal in self._consumers:
             ingest = self._ingest(signal, "http", http.max_request_body_size)
-            handler = OtlpHttpHandler(http, ingest)
+            path = http.path(signal)
+            claimant = partial(self._listeners.claimant, http, "POST", path)
+            handler = OtlpHttpHandler(http, ingest, claimant)
             option = f"{self._option}.http.endpoint"
-            self._listeners.route(http, "POST", http.path(signal), handler, option=option)
+            self._listeners.route(http, "POST", path, handler, option=option)
 
     async def __aenter__(self) -> Self:
         if self._own_listeners is not None:

@@ -8,7 +8,6 @@ RESOURCE_EXHAUSTED that carries RetryInfo.
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -18,36 +17,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from genai_collector.component import Acceptance
-from genai_collector.errors import DecodeError, Permanent, PipelineError, Retryable, TooLarge
 from genai_collector.model import Signal
-from genai_collector.transport.rpc_status import Refusal
-
-HTTP_OF: Final[tuple[tuple[type[PipelineError], HTTPStatus], ...]] = (
-    (DecodeError, HTTPStatus.BAD_REQUEST),
-    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (Permanent, HTTPStatus.INTERNAL_SERVER_ERROR),
-    (Retryable, HTTPStatus.SERVICE_UNAVAILABLE),
-    (PipelineError, HTTPStatus.INTERNAL_SERVER_ERROR),
-)
-"""First match wins; the gRPC code follows from the HTTP status (`rpc_status.OF_HTTP`)."""
-
-DEFAULT_RETRY_AFTER_S: Final = 1.0
-"""What a client is told where the refusal does not say."""
-
-MAX_MESSAGE_CHARS: Final = 1000
-
-
-def refusal_of(error: PipelineError) -> Refusal:
-    """What the client is told about `error`."""
-    http = next(status for kind, status in HTTP_OF if isinstance(error, kind))
-    if isinstance(error, Permanent) and error.data_fault and http >= 500:
-        http = HTTPStatus.BAD_REQUEST
-    message = str(error)[:MAX_MESSAGE_CHARS]
-    if not isinstance(error, Retryable):
-        return Refusal(http, message)
-    wait = DEFAULT_RETRY_AFTER_S if error.retry_after is None else max(0.0, error.retry_after)
-    return Refusal(http, message, wait)
-
+from genai_collector.receivers._http import MAX_MESSAGE_CHARS
 
 _REJECTED_FIELD: Final = {
     Signal.TRACES: "rejectedSpans",

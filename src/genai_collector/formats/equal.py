@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
-from genai_collector.formats.noveum.residual import same
+from genai_collector.formats.residual import same
 from genai_collector.model import Event, Link, Resource, Scope, Span
 
 _SCALARS: Final = (
@@ -78,3 +79,28 @@ def _same_link(a: Link, b: Link) -> bool:
         (a.trace_id, a.span_id, a.trace_state, a.flags, a.dropped_attributes_count)
         == (b.trace_id, b.span_id, b.trace_state, b.flags, b.dropped_attributes_count)
     ) and same(a.attributes, b.attributes)
+
+
+def span_without(span: Span, keys: Collection[str]) -> Span:
+    """The span without these attributes; everything else is shared with it."""
+    return Span(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id,
+        trace_state=span.trace_state,
+        flags=span.flags,
+        name=span.name,
+        kind=span.kind,
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        attributes={key: v for key, v in span.attributes.items() if key not in keys},
+        events=span.events,
+        links=span.links,
+        status_code=span.status_code,
+        status_message=span.status_message,
+        dropped_attributes_count=span.dropped_attributes_count,
+        dropped_events_count=span.dropped_events_count,
+        dropped_links_count=span.dropped_links_count,
+        resource=span.resource,
+        scope=span.scope,
+    )

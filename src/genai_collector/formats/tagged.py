@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 
-from genai_collector.formats.noveum.json_text import dumps
+from genai_collector.formats.json_text import dumps
 from genai_collector.model import Attributes, Value
 
 _SAFE: Final = 2**53 - 1

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from genai_collector.errors import DecodeError
-from genai_collector.formats.noveum.json_text import dumps, loads
-from genai_collector.formats.noveum.tagged import (
+from genai_collector.formats.json_text import dumps, loads
+from genai_collector.formats.tagged import (
     pack_attributes,
     packed_attributes_text,
     packed_text,

@@ -1,0 +1,138 @@
+"""JSON text to values and back, without losing what JSON allows.
+
+Strategy: orjson where it is exact, the standard library where it is not. orjson turns integers
+beyond 64 bits into floats, writes NaN as null and refuses lone surrogates; each of these is noticed
+here, so that a value read is the value written.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import orjson
+
+from genai_collector.errors import DecodeError
+from genai_collector.model import Value
+
+MAX_DEPTH: Final = 200
+"""Deeper JSON is refused: it is an attack on the stack, not telemetry."""
+
+# Looking for a run of digits is fast once they are all the same.
+_SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_RUN: Final = b"0" * 19
+_BEFORE_NUMBER: Final = frozenset(b"[,:- \t\r\n")
+
+
+def dumps(value: Value) -> bytes:
+    """Compact JSON. Raises DecodeError for what JSON cannot hold (bytes, sets, deep nesting)."""
+    try:
+        text = orjson.dumps(value)
+    except (TypeError, RecursionError):
+        return slow_dumps(value)
+    # A NaN would have become null, silently; nulls are rare enough to look.
+    if b"null" in text and has_non_finite(value):
+        return slow_dumps(value)
+    return text
+
+
+def canonical(value: Value) -> bytes:
+    """JSON in which the order of keys does not show; for hashing."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, RecursionError):
+        return slow_dumps(value, sort_keys=True)
+
+
+def slow_dumps(value: Value, *, sort_keys: bool = False) -> bytes:
+    try:
+        return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise DecodeError(f"no JSON form: {type(exc).__name__}") from exc
+
+
+def has_non_finite(value: Value) -> bool:
+    """Whether a NaN or an infinity is anywhere inside."""
+    todo: list[Value] = [[value]]
+    while todo:
+        node = todo.pop()
+        for item in node.values() if isinstance(node, dict) else node:  # type: ignore[union-attr]
+            kind = type(item)
+            if kind is dict or kind is list:
+                todo.append(item)
+            elif kind is float and item - item != 0.0:  # type: ignore[operator]
+                return True
+    return False
+
+
+def loads(data: bytes | str, *, max_depth: int = MAX_DEPTH) -> Value:
+    """The value of a JSON text. Raises DecodeError that names line and column, never content."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    value = _loads(raw)
+    if raw.count(b"[") + raw.count(b"{") > max_depth and depth(value) > max_depth:
+        raise DecodeError(f"JSON nested deeper than {max_depth} levels")
+    return value
+
+
+def _has_long_integer(raw: bytes) -> bool:
+    """Whether a number of 19 digits or more may be inside; most such runs are parts of ids."""
+    same = raw.translate(_SAME_DIGITS)
+    at = same.find(_LONG_RUN)
+    while at >= 0:
+        if not at or raw[at - 1] in _BEFORE_NUMBER:
+            return True
+        at = same.find(_LONG_RUN, at + len(_LONG_RUN))
+    return False
+
+
+def _loads(raw: bytes) -> Value:
+    if not _has_long_integer(raw):
+        try:
+            loaded: Value = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            return loaded
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        line, column = _place(raw, exc.start)
+        raise DecodeError(f"line {line} column {column}: not UTF-8") from None
+    try:
+        loaded = json.loads(text)
+    except json.JSONDecodeError as exc:
+        raise DecodeError(f"line {exc.lineno} column {exc.colno}: {exc.msg}") from None
+    except RecursionError:
+        raise DecodeError(f"JSON nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError:  # integers of thousands of digits
+        raise DecodeError("a number has too many digits") from None
+    return loaded
+
+
+def _place(raw: bytes, at: int) -> tuple[int, int]:
+    return raw.count(b"\n", 0, at) + 1, at - raw.rfind(b"\n", 0, at)
+
+
+def depth(value: Value) -> int:
+    """How deeply containers are nested; a scalar is 0."""
+    levels = 0
+    layer = [value] if isinstance(value, dict | list) else []
+    while layer:
+        levels += 1
+        layer = [
+            child
+            for node in layer
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+    return levels
+
+
+def try_loads(text: object, *, max_depth: int = MAX_DEPTH) -> Value:
+    """The value of a JSON text inside an attribute, or None when it is no such text."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return loads(text, max_depth=max_depth)
+    except DecodeError:
+        return None

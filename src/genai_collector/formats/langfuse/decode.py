@@ -1,0 +1,202 @@
+"""Merged traces and observations to spans (section 5).
+
+One observation is one span. What is said of the trace goes onto every span of it, because today's
+Langfuse has no traces beside its spans; the trace's own input and output go onto its one root. A
+trace that has none, or several, and content of its own gets a root made for it, `t-<trace id>`, as
+Langfuse itself does; parentless observations become its children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from genai_collector.formats import ids
+from genai_collector.formats.langfuse import span_attributes as words
+from genai_collector.formats.langfuse.instants import time_ns
+from genai_collector.formats.langfuse.keys import OBSERVATION_METADATA, TRACE_METADATA_KEY
+from genai_collector.formats.langfuse.merge import EVENT, Folded, Object, Record, fold
+from genai_collector.formats.langfuse.types import SPAN
+from genai_collector.formats.langfuse.values import JSON
+from genai_collector.model import Attributes, Resource, Scope, Span, SpanKind, StatusCode
+
+_CLIENTS: Final = frozenset({"generation", "embedding"})
+
+
+class Source(NamedTuple):
+    """Who sent a batch."""
+
+    project: str = ""
+    """The Langfuse project that the key pair stands for."""
+    sdk_name: str = ""
+    sdk_version: str = ""
+    sdk_integration: str = ""
+
+
+def source_of(metadata: Object, project: str = "") -> Source:
+    """The sender, by what its SDK says in the batch's metadata."""
+
+    def said(key: str) -> str:
+        value = metadata.get(key)
+        return value if isinstance(value, str) else ""
+
+    return Source(project, said("sdk_name"), said("sdk_version"), said("sdk_integration"))
+
+
+class Decoder:
+    """Makes the spans of one sender; they share its resource and scope."""
+
+    def __init__(self, source: Source) -> None:
+        self.resource = Resource({words.PROJECT: source.project} if source.project else {})
+        attributes: Attributes = {words.API_ATTRIBUTE: words.BATCH_API}
+        if source.sdk_name:
+            attributes["langfuse.sdk.name"] = source.sdk_name
+        if source.sdk_integration:
+            attributes["langfuse.sdk.integration"] = source.sdk_integration
+        self.scope = Scope(words.SDK_SCOPE, source.sdk_version, attributes)
+
+    def span(
+        self,
+        observation: Record,
+        trace: Record | None,
+        *,
+        parent: str = "",
+        with_content: bool = False,
+    ) -> Span:
+        """The span of an observation. `parent` is the id of the parent of one that has none;
+        `with_content` puts the trace's input and output onto it."""
+        kind, body = observation
+        trace_key, key = trace_id_of(observation), str(body["id"])
+        start_ns = time_ns(str(body["startTime"]))
+        end = body.get("endTime")
+        attributes = words.observation_attributes(observation)
+        if trace is not None:
+            attributes |= words.trace_attributes(trace)
+            if "version" in trace.body and "langfuse.version" not in attributes:
+                attributes["langfuse.version"] = _text(trace.body["version"])
+                attributes[words.INHERITED_VERSION] = True
+            if with_content:
+                attributes |= words.trace_content(trace)
+        span = Span(
+            trace_id=ids.trace_id(trace_key),
+            span_id=ids.span_id(key),
+            name=_text(body.get("name")),
+            kind=SpanKind.CLIENT if kind in _CLIENTS else SpanKind.INTERNAL,
+            start_ns=start_ns,
+            end_ns=time_ns(end) if isinstance(end, str) else start_ns,
+            attributes=attributes,
+            resource=self.resource,
+            scope=self.scope,
+        )
+        if not is_complete(kind, body):
+            attributes[words.OPEN] = True
+        if body["level"] == "ERROR":
+            span.status_code = StatusCode.ERROR
+            span.status_message = _text(body.get("statusMessage"))
+        self._set_ids(span, trace_key, key, parent_of(observation), parent)
+        return span
+
+    def root(self, trace: Record, end_ns: int = 0) -> Span:
+        """A span for the trace itself, until `end_ns` at least."""
+        body = trace.body
+        observation: Object = {
+            "id": root_id(str(body["id"])),
+            "traceId": body["id"],
+            "startTime": body["timestamp"],
+            "level": "DEFAULT",
+        }
+        for field in ("name", "environment", "version", "input", "output"):
+            if field in body:
+                observation[field] = body[field]
+        span = self.span(Record(SPAN, observation), trace, with_content=True)
+        span.attributes[words.SYNTHETIC] = True
+        del span.attributes[words.OPEN]
+        span.end_ns = max(span.start_ns, end_ns)
+        return span
+
+    def _set_ids(self, span: Span, trace_key: str, key: str, own: str, given: str) -> None:
+        if own or given:
+            span.parent_span_id = ids.span_id(own or given)
+        if given and not own:
+            span.attributes[words.PARENTLESS] = True
+        for prefix, name, text, made in (
+            (TRACE_METADATA_KEY, words.ORIGINAL_TRACE_ID, trace_key, span.trace_id),
+            (OBSERVATION_METADATA, words.ORIGINAL_ID, key, span.span_id),
+            (OBSERVATION_METADATA, words.ORIGINAL_PARENT_ID, own, span.parent_span_id),
+        ):
+            if text and not ids.is_exact(text, made):
+                span.attributes.setdefault(f"{prefix}.{name}", text)
+
+
+def decode_batch(
+    events: Sequence[Object], metadata: Object | None = None, project: str = ""
+) -> list[Span]:
+    """The spans of one batch of valid events that is complete in itself; scores and SDK logs are
+    no spans. `metadata` is the batch's own."""
+    return decode_folded(fold(events), source_of(metadata or {}, project))
+
+
+def decode_folded(folded: Folded, source: Source) -> list[Span]:
+    """The spans of whole traces, root first where one is made, then in the records' order."""
+    decoder = Decoder(source)
+    traces = {str(trace.body["id"]): trace for trace in folded.traces}
+    members: dict[str, list[Record]] = {key: [] for key in traces}
+    for observation in folded.observations:
+        members.setdefault(trace_id_of(observation), []).append(observation)
+    spans: list[Span] = []
+    for key, observations in members.items():
+        spans += decode_trace(decoder, traces.get(key), observations)
+    return spans
+
+
+def decode_trace(
+    decoder: Decoder, trace: Record | None, observations: Sequence[Record]
+) -> list[Span]:
+    """The spans of one trace, all of whose observations are known."""
+    roots = [observation for observation in observations if not parent_of(observation)]
+    if trace is None or not needs_root(trace, len(observations), len(roots)):
+        return [
+            decoder.span(observation, trace, with_content=not parent_of(observation))
+            for observation in observations
+        ]
+    parent = root_id(str(trace.body["id"]))
+    below = [decoder.span(observation, trace, parent=parent) for observation in observations]
+    return [decoder.root(trace, last_end(below)), *below]
+
+
+def needs_root(trace: Record, observations: int, roots: int) -> bool:
+    """Whether a span must be made that stands for the trace."""
+    return not observations or (roots != 1 and has_content(trace))
+
+
+def has_content(trace: Record) -> bool:
+    return "input" in trace.body or "output" in trace.body
+
+
+def last_end(spans: Iterable[Span]) -> int:
+    """When the last of them ended; 0 if there are none."""
+    return max((span.end_ns for span in spans), default=0)
+
+
+def root_id(trace_key: str) -> str:
+    """The id of the span that stands for a trace."""
+    return f"t-{trace_key}"
+
+
+def trace_id_of(observation: Record) -> str:
+    """The trace of an observation; one that names none is a trace of its own."""
+    return str(observation.body.get("traceId") or observation.body["id"])
+
+
+def parent_of(observation: Record) -> str:
+    """The parent's id, empty if there is none."""
+    return _text(observation.body.get("parentObservationId"))
+
+
+def is_complete(kind: str, body: Object) -> bool:
+    """Whether an observation so far has all that one needs: events are over at once."""
+    return kind == EVENT or body.get("endTime") is not None
+
+
+def _text(value: JSON) -> str:
+    return value if isinstance(value, str) else ""
