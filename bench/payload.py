@@ -21,7 +21,7 @@ _WORDS = [
 ]
 
 
-def _text(rng: random.Random, size: int) -> str:
+def text(rng: random.Random, size: int) -> str:
     words: list[str] = []
     length = 0
     while length < size:
@@ -101,7 +101,7 @@ def request(seed: int, spans: int = SPANS_PER_REQUEST) -> bytes:
     scope_spans.scope.name = "openlit.instrumentation.openai"
     for number in range(spans):
         start = 1_750_000_000_000_000_000 + seed * 10**12 + number * 10**7
-        prompt, answer = _text(rng, 520), _text(rng, 520)
+        prompt, answer = text(rng, 520), text(rng, 520)
         span = scope_spans.spans.add(
             trace_id=rng.randbytes(16),
             span_id=rng.randbytes(8),

@@ -77,6 +77,7 @@ EXAMPLES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("processor", "resource"): {"attributes": [{"action": "delete", "key": "service.name"}]},
     ("receiver", "litellm"): {"endpoint": "127.0.0.1:0"},
     ("processor", "stitch"): {},
+    ("receiver", "noveum"): {"endpoint": "127.0.0.1:0"},
     ("receiver", "otlp"): {
         "protocols": {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
     },

@@ -35,6 +35,7 @@ from genai_collector.processors.resource import FACTORY as RESOURCE_PROCESSOR
 from genai_collector.processors.stitch import FACTORY as STITCH_PROCESSOR
 from genai_collector.receivers.langfuse import FACTORY as LANGFUSE_RECEIVER
 from genai_collector.receivers.litellm import FACTORY as LITELLM_RECEIVER
+from genai_collector.receivers.noveum import FACTORY as NOVEUM_RECEIVER
 from genai_collector.receivers.otlp import FACTORY as OTLP_RECEIVER
 
 BUILT_IN: Final[tuple[Factory, ...]] = (
@@ -59,6 +60,7 @@ BUILT_IN: Final[tuple[Factory, ...]] = (
     STITCH_PROCESSOR,
     LANGFUSE_RECEIVER,
     LITELLM_RECEIVER,
+    NOVEUM_RECEIVER,
     OTLP_RECEIVER,
 )
 """Sorted by kind, then name."""

@@ -306,6 +306,23 @@ async def test_what_was_delivered_is_not_sent_again() -> None:
     assert delivered == [f"s{number}" for number in range(1, 11)]
 
 
+async def test_every_span_is_accounted_for() -> None:
+    """Those of former batches, of this attempt, without ids, and left: together all there are."""
+    server = Scripted(200, 200, 503)
+    made = exporter(server, **SMALL)
+    await made.export(spans(2))
+    lost = Span(name="lost", trace_id=TRACE_ID)
+    batch = spans(2).view_spans() + spans(20, {"input": "x" * 400}).view_spans()[2:]
+    with pytest.raises(Partial) as caught:
+        await made.export(batch_of(Signal.TRACES, [lost, *batch]))
+    partial = caught.value
+    assert partial.dropped == {"missing_ids": 1}
+    assert partial.sent > 2
+    assert partial.sent + partial.remaining.count + 1 == 21
+    names = {span.name for span in partial.remaining.view_spans()}
+    assert names.isdisjoint({"s1", "s2", "s3", "lost"})
+
+
 async def test_a_long_attempt_ends_in_good_time() -> None:
     """What is left when half of the time is over is the next attempt's."""
     clock = FakeClock()

@@ -44,8 +44,9 @@ def convert(
     """Convert telemetry offline: one line of JSON per input document, in order.
 
     [bold]otlp[/] is OTLP/JSON, one document or one per line; [bold]otlp_proto[/] is one protobuf
-    request. Output: {"batch":[...]} for Langfuse, a list of records for Noveum
-    and of payloads for LiteLLM, a request for OTLP.
+    request; [bold]noveum[/] is log records or traces. Output: {"batch":[...]} for Langfuse, a list
+    of records for Noveum and of payloads for LiteLLM, {"traces":[...]} for Noveum's traces, a
+    request for OTLP.
 
     Exit code 1 when a document could not be read; it is named on standard error, and the others
     are converted all the same.

@@ -320,13 +320,13 @@ def event_name(record: LogRecord) -> str:
 
 
 # For every vocabulary ---------------------------------------------------------------------------
-_MESSAGE_KINDS: Final = frozenset(("generation", "embedding", "agent"))
+MESSAGE_KINDS: Final = frozenset(("generation", "embedding", "agent"))
 
 
 def fill_sides(sources: Sources, content: Content, given: Value, made: Value) -> None:
     """What went in and came out of a span, in whatever form: messages for calls and agents, the
     value that the text says for everything else. A request body brings its tools along."""
-    talks = sources.kind in _MESSAGE_KINDS
+    talks = sources.kind in MESSAGE_KINDS
     if given is not None and content.input_messages is None and content.input is None:
         body = structured(given)
         if talks:

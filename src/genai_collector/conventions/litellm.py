@@ -57,7 +57,7 @@ def _quirks(span: Span, observation: Observation) -> None:
     if name is not None:
         # LiteLLM's OpenInference names the requested model so, and the other `llm.response.model`.
         observation.request_model = observation.request_model or name
-        if not any(key in attributes for key in _ANSWERED):
+        if not any(text(attributes.get(key)) for key in _ANSWERED):
             observation.response_model = None
     for key, value in family(attributes, *_COSTS):
         amount = number(value)

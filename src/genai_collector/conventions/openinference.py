@@ -32,6 +32,7 @@ OUTPUT_MESSAGES: Final = "llm.output_messages."
 TOOLS: Final = "llm.tools."
 _MODEL_NAME: Final = "llm.model_name"
 _STREAM_STARTED: Final = "First Token Stream Event"
+_ANSWERED: Final = (s.GEN_AI_RESPONSE_MODEL, "llm.response.model_name", "llm.response.model")
 _REDACTED: Final = ("__REDACTED__", "")
 
 KINDS: Final = {
@@ -89,13 +90,12 @@ def _quirks(span: Span, observation: Observation) -> None:
     if (
         name is not None
         and observation.response_model == name
-        and "llm.request.model_name" in attributes
-        and "llm.response.model_name" not in attributes
-        and s.GEN_AI_RESPONSE_MODEL not in attributes
+        and text(attributes.get("llm.request.model_name")) is not None
+        and not any(text(attributes.get(key)) for key in _ANSWERED)
     ):
         # Only repeats the requested model, for readers that know no other name.
         observation.response_model = None
-    if observation.request_model is None and observation.response_model != name:
+    if name and observation.request_model is None and observation.response_model != name:
         # Whoever tells the answering model apart means the requested one by the general name.
         observation.request_model = name
         observation.consumed.add(_MODEL_NAME)
@@ -112,7 +112,8 @@ def _quirks(span: Span, observation: Observation) -> None:
 def _read_content(sources: Sources, content: Content) -> None:
     _read_messages(sources, content)
     if content.tool_definitions is None:
-        tools = [tool_of(item) for item in indexed(sources, TOOLS)]
+        read = [tool_of(item) for item in indexed(sources, TOOLS)]
+        tools: list[Value] = [tool for tool in read if isinstance(tool, dict) and "tool" not in tool]
         content.tool_definitions = to_tool_definitions(tools) if tools else None
     given, made = _io(sources.look("value_in")), _io(sources.look("value_out"))
     if sources.kind == "embedding":
@@ -218,7 +219,8 @@ OPENINFERENCE: Final = Vocabulary(
     "openinference",
     scopes=("openinference.",),
     prefixes=(SPAN_KIND, "llm.token_count.", INPUT_MESSAGES, OUTPUT_MESSAGES, _MODEL_NAME,
-              INVOCATION_PARAMETERS, "input.value", "output.value"),
+              INVOCATION_PARAMETERS, "input.value", "output.value",
+              TOOLS, "embedding.embeddings.", "retrieval.documents.", "reranker."),
     rows=_ROWS,
     content=_read_content,
     quirks=_quirks,

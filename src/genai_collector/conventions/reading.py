@@ -332,7 +332,10 @@ def _kind(span: Span, observation: Observation) -> ObservationKind:
 
 def _read_content(sources: Sources, spoken: tuple[Vocabulary, ...]) -> Content:
     content = Content()
+    # The conventions' own places are looked at first even where no attribute speaks them.
+    SEMCONV.content(sources, content)
     for vocabulary in spoken:
-        vocabulary.content(sources, content)
+        if vocabulary is not SEMCONV:
+            vocabulary.content(sources, content)
     SEMCONV_OLD.content(sources, content)
     return content

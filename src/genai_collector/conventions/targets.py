@@ -16,8 +16,9 @@ from genai_collector.conventions import message_forms as forms
 from genai_collector.conventions import openinference as oi
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import to_json
-from genai_collector.conventions.content import MESSAGE_EVENTS, structured
+from genai_collector.conventions.content import MESSAGE_EVENTS, MESSAGE_KINDS, structured
 from genai_collector.conventions.facts import fill_parameters, json_object
+from genai_collector.conventions.messages import to_parts_messages
 from genai_collector.conventions.observation import Content, Message, Observation
 from genai_collector.conventions.reading import OPERATIONS_OF_KINDS, VOCABULARIES
 from genai_collector.model import Attributes, Event, Span, Value
@@ -140,8 +141,11 @@ def _content_1_36(span: Span, observation: Observation, content: Content) -> Wri
     given = forms.whole_input(content)
     if given and there.isdisjoint(MESSAGE_EVENTS.keys() - {forms.CHOICE}):
         events = forms.input_events(span, given, provider)
-        written.events += events
-        written.note(forms.read_back(events)[0] == given, *_given(span))
+        exact = forms.read_back(events)[0] == given
+        if exact or content.input_messages:
+            # Instructions alone would be read twice if their form is not exact.
+            written.events += events
+            written.note(exact, *_given(span))
     made = content.output_messages
     if made and forms.CHOICE not in there:
         events = forms.choice_events(span, made, provider)
@@ -173,8 +177,8 @@ def _extra_openinference(_span: Span, observation: Observation) -> Attributes:
         found["llm.system"] = system
     if observation.model is not None and observation.kind == "generation":
         found["llm.model_name"] = observation.model
-    elif observation.model is not None and observation.kind == "embedding":
-        found["embedding.model_name"] = observation.model
+    elif observation.request_model is not None and observation.kind == "embedding":
+        found["embedding.model_name"] = observation.request_model
     if observation.parameters:
         found[oi.INVOCATION_PARAMETERS] = to_json(_body(observation))
     if observation.metadata:
@@ -208,8 +212,10 @@ def _content_openinference(span: Span, observation: Observation, content: Conten
     given = forms.whole_input(content)
     if given and _is_free(span, oi.INPUT_MESSAGES):
         flat = forms.flattened(given, oi.INPUT_MESSAGES)
-        written.attributes |= flat
-        written.note(forms.reads_as(flat, oi.INPUT_MESSAGES, given), *_given(span))
+        exact = forms.reads_as(flat, oi.INPUT_MESSAGES, given)
+        if exact or content.input_messages:
+            written.attributes |= flat
+            written.note(exact, *_given(span))
     made = content.output_messages
     if made and _is_free(span, oi.OUTPUT_MESSAGES):
         flat = forms.flattened(made, oi.OUTPUT_MESSAGES)
@@ -227,6 +233,9 @@ def _content_openinference(span: Span, observation: Observation, content: Conten
     ):
         text = value if isinstance(value, str) else to_json(value)
         if value is None or text is None or not text or not _is_free(span, f"{side}.value"):
+            continue
+        if observation.kind in MESSAGE_KINDS and to_parts_messages(structured(text)) is not None:
+            # Would read as a message, which the producer did not say.
             continue
         written.attributes[f"{side}.value"] = text
         written.attributes[f"{side}.mime_type"] = (

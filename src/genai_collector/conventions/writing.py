@@ -145,6 +145,9 @@ def plan_change(
         remove = frozenset([k for k in remove if k.startswith(_COUNTED) and k not in _CANONICAL])
     else:
         kept = _kept_events(span, observation, held)
+        if kept and target.content is not None and _speak(kept, observation):
+            # One side's events go together: what stays would be read before the target's form.
+            kept = None
     if written.events:
         kept = [*(span.events if kept is None else kept), *written.events]
     change = Change(changed, remove, kept, _new_name(span, observation, rename),
@@ -372,6 +375,10 @@ def _kept_events(span: Span, observation: Observation, held: set[str]) -> list[E
     events = span.events
     kept = [event for event in events if not _is_converted(event, observation, held)]
     return kept if len(kept) < len(events) else None
+
+
+def _speak(kept: list[Event], observation: Observation) -> bool:
+    return any(e.name in observation.consumed_events and e.name in _EVENT_KEYS for e in kept)
 
 
 def _is_converted(event: Event, observation: Observation, held: set[str]) -> bool:

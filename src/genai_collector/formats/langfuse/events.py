@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
+from genai_collector.conventions import read_observation
 from genai_collector.formats.langfuse import keys, metadata, model, names
 from genai_collector.formats.langfuse.io import Content, content, event_bits
 from genai_collector.formats.langfuse.keys import scope_bits
@@ -20,7 +21,8 @@ from genai_collector.formats.langfuse.reading import Reading, read_attributes
 from genai_collector.formats.langfuse.tools import move_tools
 from genai_collector.formats.langfuse.types import SPAN, observation_type
 from genai_collector.formats.langfuse.unmapped import unmapped_fields
-from genai_collector.formats.langfuse.usage import cost_details, usage_details
+from genai_collector.formats.langfuse.usage import cost_details, stated_costs, usage_details
+from genai_collector.formats.langfuse.v4_usage import missing_usage
 from genai_collector.formats.langfuse.values import (
     JSON,
     first_truthy,
@@ -223,12 +225,26 @@ def _add_generation(body: Body, reader: _Reader, kind: str) -> None:
     name = model.model_name(reading.attributes)
     if name is not None:
         body["model"] = name
-    usage = usage_details(reading)
+    usage, costs = _spent(reader)
     if usage:
         body["usageDetails"] = usage
-    costs = cost_details(reading)
     if costs:
         body["costDetails"] = costs
+
+
+def _spent(reader: _Reader) -> tuple[Body, Body]:
+    """Usage and cost by Langfuse's reading, put right where other conventions say more: a sum must
+    not change on the way."""
+    reading = reader.reading
+    usage, costs = usage_details(reading), cost_details(reading)
+    has_other_costs = bool(reading.bits & keys.OTHER_COST and not costs)
+    if has_other_costs or reading.bits & keys.OTHER_USAGE:
+        seen = read_observation(reader.span)
+        if has_other_costs and seen.is_billable:
+            costs = stated_costs(seen)
+        if reading.bits & keys.OTHER_USAGE:
+            usage = {**missing_usage(reading, seen.usage)} or usage
+    return usage, costs
 
 
 def _trace_body(reader: _Reader, *, is_new: bool) -> tuple[Body | None, bool]:

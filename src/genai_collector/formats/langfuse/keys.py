@@ -50,6 +50,10 @@ GEN_AI_MESSAGES: Final = 1 << 31
 PARAMETERS: Final = 1 << 32
 COST: Final = 1 << 33
 OPENROUTER: Final = 1 << 34
+OTHER_COST: Final = 1 << 35
+"""Cost under names that Langfuse does not read."""
+OTHER_USAGE: Final = 1 << 36
+"""Parts of input or output that Langfuse does not know as such and would add to them."""
 
 # Not from keys: the scope's name and the span events.
 SCOPE_GENKIT: Final = 1 << 40
@@ -218,6 +222,26 @@ _GROUPS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
     (TOOL_DEFINITIONS, ("ai.prompt.tools", "gen_ai.tool.definitions", "model_request_parameters")),
     (PARAMETERS, ("llm.invocation_parameters", "model_config")),
     (COST, ("gen_ai.usage.cost", "llm.cost.total")),
+    (
+        OTHER_COST,
+        (
+            "gen_ai.cost.total_cost",
+            "litellm.cost.total",
+            "llm.cost.completion",
+            "llm.cost.prompt",
+            "llm.response.cost",
+            "mlflow.llm.cost",
+            "operation.cost",
+        ),
+    ),
+    (
+        OTHER_USAGE,
+        (
+            "gen_ai.usage.cache_write.input_tokens",
+            "gen_ai.usage.details.reasoning_tokens",
+            "gen_ai.usage.reasoning_tokens",
+        ),
+    ),
     (OPENROUTER, ("openrouter.source",)),
 )
 

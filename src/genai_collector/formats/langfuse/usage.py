@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from genai_collector.conventions.observation import Observation
 from genai_collector.formats.langfuse import keys
 from genai_collector.formats.langfuse.reading import Reading
 from genai_collector.formats.langfuse.schema_values import counts, normal_costs, normal_usage
@@ -71,6 +72,16 @@ def cost_details(reading: Reading) -> dict[str, JSON]:
                 is_number = type(value) is float or type(value) is int
                 return {"total": value} if is_number and value >= 0 else {}  # type: ignore[operator]
     return {}
+
+
+def stated_costs(observation: Observation) -> dict[str, JSON]:
+    """The cost as any convention states it, for where Langfuse itself finds none."""
+    cost = observation.cost
+    return {
+        name: value
+        for name, value in (("input", cost.input), ("output", cost.output), ("total", cost.total))
+        if value is not None and value >= 0
+    }
 
 
 def _said_as_json(attributes: PlainAttributes, key: str) -> dict[str, JSON] | None:

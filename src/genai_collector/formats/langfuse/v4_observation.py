@@ -30,7 +30,7 @@ from genai_collector.formats.langfuse.types import (
     observation_type,
 )
 from genai_collector.formats.langfuse.unmapped import unmapped_fields
-from genai_collector.formats.langfuse.usage import cost_details
+from genai_collector.formats.langfuse.usage import cost_details, stated_costs
 from genai_collector.formats.langfuse.v4_usage import missing_usage
 from genai_collector.formats.langfuse.values import JSON, parse_payload
 from genai_collector.model import Attributes, Span, Value
@@ -80,7 +80,7 @@ def additions(span: Span, *, keep_unmapped: bool = False) -> Attributes:
     if observation.is_genai:
         found |= _content(span, reading, observation)
         found |= _prompt(reading, observation)
-        if observation.is_billable and not model.repeats_its_children(reading.attributes):
+        if observation.is_billable:  # others repeat what the calls below them have used
             found |= _generation(span, reading, observation)
     found |= _spelling(reading)
     found |= _unmapped(span, keep_unmapped)
@@ -210,7 +210,7 @@ def _generation(span: Span, reading: Reading, observation: Observation) -> Attri
     usage = missing_usage(reading, observation.usage)
     if usage:
         found[f"{_PREFIX}usage_details"] = json_text(dict(usage))
-    costs = _costs(observation)
+    costs = stated_costs(observation)
     if costs and not cost_details(reading):
         found[f"{_PREFIX}cost_details"] = json_text(costs)
     waited = observation.time_to_first_chunk_s
@@ -220,15 +220,6 @@ def _generation(span: Span, reading: Reading, observation: Observation) -> Attri
         if not is_known and at < _LAST_NS:
             found[_FIRST_TOKEN] = iso_exact(at)
     return {key: value for key, value in found.items() if value is not None}
-
-
-def _costs(observation: Observation) -> dict[str, JSON]:
-    cost = observation.cost
-    return {
-        name: value
-        for name, value in (("input", cost.input), ("output", cost.output), ("total", cost.total))
-        if value is not None and value >= 0
-    }
 
 
 def _spelling(reading: Reading) -> Attributes:
@@ -242,8 +233,6 @@ def _spelling(reading: Reading) -> Attributes:
 
 def _unmapped(span: Span, everything: bool) -> Attributes:
     """Events that Langfuse drops (or all that it drops), as the batch events keep them."""
-    if UNMAPPED in span.attributes:
-        return {}
     is_dropping = span.has_events and any(
         event.name not in CONTENT_EVENTS for event in span.read_events()
     )

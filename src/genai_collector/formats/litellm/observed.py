@@ -7,11 +7,12 @@ payload must say and the span does not is what LiteLLM itself writes then: 0 tok
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from genai_collector.conventions import read_observation
 from genai_collector.conventions.messages import to_openai_tools
-from genai_collector.conventions.observation import Content, Observation
+from genai_collector.conventions.observation import Content, Cost, Observation, Usage
 from genai_collector.formats.fits import is_number
 from genai_collector.formats.json_text import canonical
 from genai_collector.formats.litellm import clock, fields
@@ -62,6 +63,10 @@ class ObservedWriter:
     def payload(self, span: Span, observation: Observation | None = None) -> Payload:
         """The payload of one span, with the whole span in its block."""
         seen = read_observation(span) if observation is None else observation
+        if not is_llm_call(seen):
+            # Agents and the like repeat what the calls below them used, and whoever adds payloads
+            # up counts them all.
+            seen = replace(seen, usage=Usage(), cost=Cost())
         content = seen.read_content()
         block = self.blocks.block(span)
         found: Payload = dict.fromkeys(fields.ALWAYS)

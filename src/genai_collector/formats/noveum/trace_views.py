@@ -32,9 +32,9 @@ def _reason(value: Value) -> Value:
 
 
 def _operation(value: Value) -> Value:
-    # The SDK's word for a call that streams; the conventions have no word of their own for it.
+    # The SDK's words for a call that streams and for one of which nobody told it more.
     found = semconv.operation(value)
-    return "chat" if found == "streaming" else found
+    return "chat" if found in ("streaming", "unknown") else found
 
 
 def _messages(role: str) -> _Read:
