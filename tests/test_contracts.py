@@ -75,6 +75,7 @@ EXAMPLES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("processor", "normalize"): {},
     ("processor", "python"): {"entry_point": "copy:copy"},
     ("processor", "resource"): {"attributes": [{"action": "delete", "key": "service.name"}]},
+    ("receiver", "langfuse"): {"endpoint": "127.0.0.1:0"},
     ("receiver", "litellm"): {"endpoint": "127.0.0.1:0"},
     ("processor", "stitch"): {},
     ("receiver", "noveum"): {"endpoint": "127.0.0.1:0"},

@@ -283,7 +283,7 @@ OPTIONS = st.fixed_dictionaries({
 
 
 @given(any_spans(), OPTIONS)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_laws(span: Span, options: Any) -> None:
     """Twice is once; facts, totals and content stay; nothing unknown is touched."""
     attributes = dict(span.attributes)

@@ -56,7 +56,7 @@ def _check_target(span: Span, **options: Any) -> None:
 
 
 @given(any_spans(), TARGETED)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_laws_of_targets(span: Span, options: Any) -> None:
     """For every target: twice is once, and facts, totals and content read the same after."""
     _check_target(span, **options)
@@ -81,16 +81,16 @@ def _langfuse_buckets(span: Span) -> dict[str, int]:
 @pytest.mark.parametrize("remove_originals", [False, True])
 @pytest.mark.parametrize("folder", sorted(CAPTURED))
 def test_totals_at_langfuse(folder: str, remove_originals: bool) -> None:
-    """Langfuse adds up the same tokens before and after, except where it counted an alias twice."""
+    """Langfuse adds up the same tokens before and after, and any total it has is the same one."""
     for span in captured_spans(folder):
         before = _langfuse_buckets(span)
         out = after(span, remove_originals=remove_originals)
         now = _langfuse_buckets(out)
-        # Names for reasoning that Langfuse adds to the output instead of finding them in it.
-        twice = before.get("reasoning_tokens", 0)
         if not _repeats(out, before):
-            assert sum(now.values()) == sum(before.values()) - twice
-            assert now.get("total") == before.get("total")
+            # A total may be made from the parts, for names that Langfuse does not take apart.
+            totals = {before.pop("total", None), now.pop("total", None)} - {None}
+            assert sum(now.values()) == sum(before.values())
+            assert len(totals) <= 1
 
 
 def _repeats(span: Span, before: dict[str, int]) -> bool:

@@ -112,9 +112,7 @@ def _quirks(span: Span, observation: Observation) -> None:
 def _read_content(sources: Sources, content: Content) -> None:
     _read_messages(sources, content)
     if content.tool_definitions is None:
-        read = [tool_of(item) for item in indexed(sources, TOOLS)]
-        tools: list[Value] = [tool for tool in read if isinstance(tool, dict) and "tool" not in tool]
-        content.tool_definitions = to_tool_definitions(tools) if tools else None
+        content.tool_definitions = _tools(indexed(sources, TOOLS))
     given, made = _io(sources.look("value_in")), _io(sources.look("value_out"))
     if sources.kind == "embedding":
         _read_embedding(sources, content)
@@ -190,6 +188,12 @@ def tool_of(item: Value) -> Value:
     if isinstance(item, dict) and isinstance(item.get("parameters"), str):
         return {**item, "parameters": from_json(str(item["parameters"])) or item["parameters"]}
     return item if schema is None else schema
+
+
+def _tools(items: list[Value]) -> Value:
+    found = [tool_of(item) for item in items]
+    tools: list[Value] = [t for t in found if isinstance(t, dict) and "tool" not in t]
+    return to_tool_definitions(tools) if tools else None
 
 
 def _read_embedding(sources: Sources, content: Content) -> None:

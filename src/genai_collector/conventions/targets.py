@@ -138,10 +138,12 @@ def _content_1_36(span: Span, observation: Observation, content: Content) -> Wri
     written = Written({}, [], set(), beside)
     there = {event.name for event in span.events} if span.has_events else set()
     provider = observation.provider
+    # Nobody looks for events on a span without any attribute of the conventions.
+    marked = bool(observation.operation or provider or observation.model)
     given = forms.whole_input(content)
     if given and there.isdisjoint(MESSAGE_EVENTS.keys() - {forms.CHOICE}):
         events = forms.input_events(span, given, provider)
-        exact = forms.read_back(events)[0] == given
+        exact = marked and forms.read_back(events)[0] == given
         if exact or content.input_messages:
             # Instructions alone would be read twice if their form is not exact.
             written.events += events
@@ -151,6 +153,7 @@ def _content_1_36(span: Span, observation: Observation, content: Content) -> Wri
         events = forms.choice_events(span, made, provider)
         written.events += events
         exact = forms.read_back(events)[1] == made and _is_finished(observation, made)
+        exact = exact and marked
         written.note(exact, s.GEN_AI_OUTPUT_MESSAGES)
     return written
 
@@ -227,6 +230,11 @@ def _content_openinference(span: Span, observation: Observation, content: Conten
         tools = forms.flattened_tools(content.tool_definitions, oi.TOOLS)
         written.attributes |= tools or {}
         written.note(tools is not None, s.GEN_AI_TOOL_DEFINITIONS)
+    _write_plain(span, observation, content, written)
+    return written
+
+
+def _write_plain(span: Span, observation: Observation, content: Content, written: Written) -> None:
     for side, value, home in (
         ("input", content.input, s.GEN_AI_TOOL_CALL_ARGUMENTS),
         ("output", content.output, s.GEN_AI_TOOL_CALL_RESULT),
@@ -242,7 +250,6 @@ def _content_openinference(span: Span, observation: Observation, content: Conten
             "text/plain" if isinstance(value, str) else "application/json"
         )
         written.note(structured(text) == value, home)
-    return written
 
 
 def _is_free(span: Span, prefix: str) -> bool:

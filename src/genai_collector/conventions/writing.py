@@ -139,15 +139,13 @@ def plan_change(
     changed |= written.attributes
     held = written.held | changed.keys()
     remove = frozenset(_removable(observation, attributes, changed, target, held))
-    kept = None
+    kept = _kept_events(span, observation, held) if remove_originals else None
     if not remove_originals:
         # Backends add up whatever stands under this prefix: a count must not stand there twice.
         remove = frozenset([k for k in remove if k.startswith(_COUNTED) and k not in _CANONICAL])
-    else:
-        kept = _kept_events(span, observation, held)
-        if kept and target.content is not None and _speak(kept, observation):
-            # One side's events go together: what stays would be read before the target's form.
-            kept = None
+    elif kept and target.content is not None and _speak(kept, observation):
+        # One side's events go together: what stays would be read before the target's form.
+        kept = None
     if written.events:
         kept = [*(span.events if kept is None else kept), *written.events]
     change = Change(changed, remove, kept, _new_name(span, observation, rename),

@@ -16,6 +16,7 @@ from genai_collector.convert.documents import Document, split_json, split_whole
 from genai_collector.errors import DecodeError
 from genai_collector.formats import langfuse, litellm, noveum, otlp
 from genai_collector.formats.langfuse.decode import source_of
+from genai_collector.formats.loss import Loss
 from genai_collector.model import Items, Signal
 
 
@@ -33,6 +34,8 @@ class Source(NamedTuple):
     split: Callable[[BinaryIO], Iterator[Document]]
     decode: Callable[[bytes, Signal | None], Decoded]
     """Raises DecodeError. The signal is what the user says it is, None = find out."""
+    loss: Callable[[bytes, Signal], Sequence[Loss]] = lambda _data, _signal: ()
+    """What of a document that was decoded to this signal's items is not in them."""
 
 
 _SIGNAL_BY_KEY: Final = {
@@ -154,6 +157,11 @@ def decode_langfuse(data: bytes, signal: Signal | None) -> Decoded:
     return Decoded(Signal.TRACES, spans, problems)
 
 
+def langfuse_loss(data: bytes, signal: Signal) -> Sequence[Loss]:
+    """What of a batch's scores or of its other events does not go on."""
+    return langfuse.batch_loss(data, scores=signal is Signal.LOGS)
+
+
 def split_noveum(stream: BinaryIO) -> Iterator[Document]:
     """As JSON is split; a document over several lines may have comments."""
     return split_json(stream, _is_noveum_whole)
@@ -187,7 +195,7 @@ def decode_noveum(data: bytes, signal: Signal | None) -> Decoded:
 
 
 SOURCES: Final[Mapping[str, Source]] = {
-    "langfuse": Source(split_json, decode_langfuse),
+    "langfuse": Source(split_json, decode_langfuse, langfuse_loss),
     "litellm": Source(split_json, decode_litellm),
     "noveum": Source(split_noveum, decode_noveum),
     "otlp": Source(split_json, decode_otlp_json),

@@ -15,11 +15,12 @@ from typing import Final
 _TRACE_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _SPAN_HEX: Final = re.compile(r"[0-9a-fA-F]{16}")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID_LENGTH: Final = 36
 
 
 def trace_id(text: str) -> bytes:
     """16 bytes, never all zero, for a trace id of any form."""
-    if _UUID.fullmatch(text):
+    if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
         text = text.replace("-", "")
     return _bytes(text, _TRACE_HEX, 16)
 
@@ -35,7 +36,7 @@ def is_exact(text: str, made: bytes) -> bool:
 
 
 def _bytes(text: str, hexadecimal: re.Pattern[str], length: int) -> bytes:
-    if hexadecimal.fullmatch(text):
+    if len(text) == 2 * length and hexadecimal.fullmatch(text):
         found = bytes.fromhex(text)
         if any(found):
             return found

@@ -18,6 +18,8 @@ from genai_collector.model import Value
 MAX_DEPTH: Final = 200
 """Deeper JSON is refused: it is an attack on the stack, not telemetry."""
 
+_WORTH_COUNTING: Final = 16 * 1024
+
 # Looking for a run of digits is fast once they are all the same.
 _SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG_RUN: Final = b"0" * 19
@@ -69,9 +71,16 @@ def loads(data: bytes | str, *, max_depth: int = MAX_DEPTH) -> Value:
     """The value of a JSON text. Raises DecodeError that names line and column, never content."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     value = _loads(raw)
-    if raw.count(b"[") + raw.count(b"{") > max_depth and depth(value) > max_depth:
+    if _may_be_deep(raw, max_depth) and depth(value) > max_depth:
         raise DecodeError(f"JSON nested deeper than {max_depth} levels")
     return value
+
+
+def _may_be_deep(raw: bytes, max_depth: int) -> bool:
+    """Whether there are brackets enough. To count them in long texts costs more than to look."""
+    if len(raw) > _WORTH_COUNTING:
+        return len(raw) > max_depth
+    return raw.count(b"[") + raw.count(b"{") > max_depth
 
 
 def _has_long_integer(raw: bytes) -> bool:

@@ -9,7 +9,7 @@ parse_event(event)              what the server accepts and stores
 parse_ingestion(data)           the same for the body of a request
 fold(events)                    create and update events merged into records
 decode_batch(events)            spans; decode_scores(events): log records
-loss(spans)                     what had no home
+loss(spans)                     what had no home; batch_loss(data): of a batch, in spans
 
 Strategy: the judge of this room is Langfuse's code, so its rules are applied to the span's
 attributes directly, in Langfuse's own words and order, and not to the neutral `Observation` that
@@ -24,6 +24,7 @@ knows JavaScript, `schema*` the server's checks. The other way: `ingestion` -> `
 (with `span_attributes`, `span_values`) and `score_logs`.
 """
 
+from genai_collector.formats.langfuse.batch_loss import batch_loss
 from genai_collector.formats.langfuse.decode import decode_batch
 from genai_collector.formats.langfuse.events import EncodedEvent
 from genai_collector.formats.langfuse.ingestion import EventError, Ingestion, parse_ingestion
@@ -43,6 +44,7 @@ __all__ = [
     "Ingestion",
     "Parsed",
     "Record",
+    "batch_loss",
     "decode_batch",
     "decode_scores",
     "dump_event",

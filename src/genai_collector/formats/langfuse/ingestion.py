@@ -79,8 +79,7 @@ def parse_ingestion(data: bytes, *, scores_only: bool = False) -> Ingestion:
         raise DecodeError("batch: Invalid input: expected array")
     assert isinstance(document, dict)
     metadata = document.get("metadata")
-    may_be_deep = data.count(b"[") + data.count(b"{") > MAX_DEPTH
-    judged = _judge(batch, scores_only=scores_only, may_be_deep=may_be_deep)
+    judged = _judge(batch, scores_only=scores_only)
     return Ingestion(*judged, metadata if isinstance(metadata, dict) else {})
 
 
@@ -102,10 +101,11 @@ def load_json(data: bytes) -> JSON:
 
 
 def _judge(
-    batch: list[JSON], *, scores_only: bool = False, may_be_deep: bool = True
+    batch: list[JSON], *, scores_only: bool = False
 ) -> tuple[list[Object], list[EventError]]:
     events: list[Object] = []
     refused: list[EventError] = []
+    may_be_deep = _is_deep(batch)
     for event in batch:
         if may_be_deep and _is_deep(event):
             refused.append(EventError(_id_of(event), _BAD_REQUEST, INVALID, _TOO_DEEP))

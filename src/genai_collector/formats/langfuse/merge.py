@@ -14,6 +14,7 @@ output of `0` or `false` stands if nothing better came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple, cast
 
 from genai_collector.formats.langfuse.instants import time_ms, time_ns
@@ -62,23 +63,39 @@ def body_of(event: Object) -> Object:
     return cast("Object", event["body"])
 
 
+class _Dated(NamedTuple):
+    """An event with what it is sorted by."""
+
+    is_update: bool
+    ms: int
+    at: int
+    """Its place in the batch."""
+    event: Object
+
+
 def fold(events: Iterable[Object]) -> Folded:
     """Merge valid events (see `parse_event`); entities in the order in which the server meets
     them. The same event id of the same entity counts once, in its last form."""
-    groups: dict[tuple[str, str], dict[JSON, Object]] = {}
-    for event in _server_order(events):
-        about = entity_of(event)
-        if about is not None:
-            groups.setdefault(about, {})[event["id"]] = event
+    groups: dict[tuple[str, str], dict[JSON, _Dated]] = {}
+    for dated in _server_order(events):
+        about = entity_of(dated.event)
+        if about is None:
+            continue
+        group = groups.get(about)
+        if group is None:
+            groups[about] = {dated.event["id"]: dated}
+        else:
+            group[dated.event["id"]] = dated
     folded = Folded([], [], [])
     for (entity, _), group in groups.items():
         members = list(group.values())
         if entity == SCORE:
-            folded.scores.extend(members)
+            folded.scores.extend([dated.event for dated in members])
         elif entity == TRACE:
-            folded.traces.append(_fold_entity(members, TRACE))
+            folded.traces.append(_fold_entity(_worker_order(members), TRACE))
         else:
-            folded.observations.append(_fold_entity(members, _type_of(members)))
+            ordered = _worker_order(members)
+            folded.observations.append(_fold_entity(ordered, observation_type(ordered[-1])))
     return folded
 
 
@@ -98,37 +115,45 @@ def observation_type(event: Object) -> str:
     return str(body_of(event)["type"]).lower() if name == OBSERVATION else name
 
 
-def _server_order(events: Iterable[Object]) -> list[Object]:
+def _server_order(events: Iterable[Object]) -> list[_Dated]:
     """Updates after everything else, each by time."""
-    return sorted(events, key=lambda event: (is_update(event), _ms(event)))
-
-
-def _ms(event: Object) -> int:
-    return time_ms(str(event["timestamp"]))
-
-
-def _worker_order(events: Sequence[Object]) -> list[Object]:
-    """By time; in the same millisecond creations before updates, the creations in reverse."""
-    last = len(events)
-    ranked = [
-        (_ms(event), is_update(event), at if is_update(event) else last - at)
+    dated = [
+        _Dated(is_update(event), time_ms(str(event["timestamp"])), at, event)
         for at, event in enumerate(events)
     ]
-    return [events[at] for at in sorted(range(last), key=ranked.__getitem__)]
+    dated.sort()  # no two have the same place, so events are never compared
+    return dated
 
 
-def _type_of(members: Sequence[Object]) -> str:
-    return observation_type(_worker_order(members)[-1])
+def _worker_order(members: Sequence[_Dated]) -> list[Object]:
+    """By time; in the same millisecond creations before updates, the creations in reverse."""
+    if len(members) == 1:
+        return [members[0].event]
+    last = len(members)
+    ranked = [
+        (ms, updates, at if updates else last - at, event)
+        for at, (updates, ms, _, event) in enumerate(members)
+    ]
+    ranked.sort(key=_RANK)
+    return [one[3] for one in ranked]
 
 
-def _fold_entity(members: Sequence[Object], kind: str) -> Record:
-    rules = _TRACE_RULES if kind == TRACE else _OBSERVATION_RULES
+_RANK: Final = itemgetter(0, 1, 2)
+
+
+def _fold_entity(ordered: Sequence[Object], kind: str) -> Record:
+    is_trace = kind == TRACE
+    rules = _TRACE_RULES if is_trace else _OBSERVATION_RULES
     merged: Object = {}
-    for event in _worker_order(members):
-        for key, value in _changes(event, is_trace=kind == TRACE).items():
-            merged[key] = rules.get(key, _later)(merged.get(key), value)
+    for event in ordered:
+        for key, value in _changes(event, is_trace=is_trace).items():
+            rule = rules.get(key)
+            if rule is not None:
+                merged[key] = rule(merged.get(key), value)
+            elif not _says_nothing(value):
+                merged[key] = value
     kept: Object = {key: value for key, value in merged.items() if value is not None}
-    if kind != TRACE:
+    if not is_trace:
         kept.setdefault("level", "DEFAULT")
         _end_after_start(kept)
     return Record(kind, kept)
@@ -136,7 +161,12 @@ def _fold_entity(members: Sequence[Object], kind: str) -> Record:
 
 def _end_after_start(body: Object) -> None:
     start, end = body["startTime"], body.get("endTime")
-    if isinstance(start, str) and isinstance(end, str) and time_ns(end) < time_ns(start):
+    if not isinstance(start, str) or not isinstance(end, str):
+        return
+    # Times of one form (an SDK writes no two) are in the order of their texts.
+    if len(start) == len(end) and start[-1] == end[-1] == "Z" and start <= end:
+        return
+    if time_ns(end) < time_ns(start):
         body["endTime"] = start
 
 
@@ -158,9 +188,9 @@ def _changes(event: Object, *, is_trace: bool) -> Object:
         return body
     body.pop("type", None)
     usage = body.pop("usage", None)
-    old = usage if isinstance(usage, dict) else {}
-    body["usageDetails"] = _usage(old, body.get("usageDetails"))
-    body["costDetails"] = _costs(old, body.get("costDetails"))
+    if isinstance(usage, dict):
+        body["usageDetails"] = _usage(usage, body.get("usageDetails"))
+        body["costDetails"] = _costs(usage, body.get("costDetails"))
     return body
 
 
@@ -191,15 +221,19 @@ def _costs(old: Object, details: JSON) -> Object:
 # ---- rules: (old, new) -> what is kept -------------------------------------------------------
 
 _Rule = Callable[[JSON, JSON], JSON]
+"""A field that has none keeps its later value, but what `_says_nothing` counts for nothing."""
+
+
+def _is_empty(value: JSON) -> bool:
+    return not value and isinstance(value, dict | list)
+
+
+def _says_nothing(value: JSON) -> bool:
+    return value is None or (not value and isinstance(value, dict | list))
 
 
 def _first(old: JSON, new: JSON) -> JSON:
     return new if old is None else old
-
-
-def _later(old: JSON, new: JSON) -> JSON:
-    """The later value, but nothing and what is empty say nothing."""
-    return old if new is None or new in ({}, []) else new
 
 
 def _later_given(old: JSON, new: JSON) -> JSON:
@@ -209,7 +243,7 @@ def _later_given(old: JSON, new: JSON) -> JSON:
 
 def _later_or_null(old: JSON, new: JSON) -> JSON:
     """The later value; an explicit null clears."""
-    return old if new in ({}, []) else new
+    return old if _is_empty(new) else new
 
 
 def _later_truthy(old: JSON, new: JSON) -> JSON:

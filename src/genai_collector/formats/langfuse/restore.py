@@ -15,6 +15,7 @@ from genai_collector.formats.langfuse import events as plain_events
 from genai_collector.formats.langfuse import scores as plain_scores
 from genai_collector.formats.langfuse import span_attributes as words
 from genai_collector.formats.langfuse import unmapped as plain_loss
+from genai_collector.formats.langfuse import unread
 from genai_collector.formats.langfuse.events import EncodedEvent
 from genai_collector.formats.langfuse.instants import iso_exact
 from genai_collector.formats.langfuse.keys import TRACE_METADATA_KEY
@@ -78,11 +79,16 @@ def scores_from_logs(logs: Sequence[LogRecord]) -> list[EncodedEvent]:
 def loss(spans: Sequence[Span]) -> list[Loss]:
     """Every field of these spans that the events do not carry; what `decode` derived or
     `encode_spans` restores is none."""
+    bodies: dict[int | None, list[JSON]] = {}
+    for one in encode_spans(spans):
+        bodies.setdefault(one.span_index, []).append(one.event["body"])
     lost: list[Loss] = []
-    for span in spans:
+    for index, span in enumerate(spans):
         found = plain_loss.loss([span])
         if _is_from_batch(span):
             found = [one for one in found if one.field not in _RESTORED]
+        elif index in bodies:
+            found += unread.loss(span, bodies[index])
         lost += found
     return lost
 

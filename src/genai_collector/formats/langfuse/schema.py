@@ -107,6 +107,11 @@ def _cost_details(value: JSON) -> JSON:
     return normal_costs(_object(value))
 
 
+_ENVELOPE: Final[dict[str, Check]] = {
+    "id": identifier,
+    "timestamp": datetime_text,
+    "metadata": json_value,
+}
 _USAGE: Final[dict[str, Check]] = {
     **dict.fromkeys(("input", "output", "total", *_OPENAI_COUNTS), integer),
     "unit": _UNIT,
@@ -194,16 +199,15 @@ def _parse(event: Object) -> Object:
         raise Refused("Dataset run item creation is only allowed for internal usage")
     if not isinstance(kind, str) or kind not in _ALL_KINDS:
         raise Refused("type: Invalid input")
-    parsed = _checked(
-        event, {"id": identifier, "timestamp": datetime_text, "metadata": json_value}, ""
-    )
+    parsed = _checked(event, _ENVELOPE, "")
     for key in ("id", "timestamp"):
         if parsed.get(key) is None:
             raise Refused(f"{key}: Invalid input: expected string")
     body = event.get("body")
     if not isinstance(body, dict):
         raise Refused("body: Invalid input: expected object")
-    return {**parsed, "type": kind, "body": _body(kind, body)}
+    parsed["type"], parsed["body"] = kind, _body(kind, body)
+    return parsed
 
 
 def _body(kind: str, body: Object) -> Object:
@@ -227,6 +231,22 @@ def _body(kind: str, body: Object) -> Object:
 
 def _checked(given: Object, fields: dict[str, Check], path: str) -> Object:
     """The known keys, checked; null is allowed everywhere and stays."""
+    parsed: Object = {}
+    try:
+        for key, value in given.items():
+            known = fields.get(key)
+            if known is None:
+                continue
+            if value is None or known is json_value or (known is string and type(value) is str):
+                parsed[key] = value
+            else:
+                parsed[key] = known(value)
+    except Refused:  # which of several faults is told is decided by the order of the fields
+        return _blamed(given, fields, path)
+    return parsed
+
+
+def _blamed(given: Object, fields: dict[str, Check], path: str) -> Object:
     parsed: Object = {}
     for key, check in fields.items():
         if key not in given:

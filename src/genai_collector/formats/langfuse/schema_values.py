@@ -12,11 +12,14 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final
 
+from genai_collector.formats.langfuse.instants import plain_instant
 from genai_collector.formats.langfuse.values import JSON, parse_int
 
 _ENVIRONMENT: Final = re.compile(r"[a-z0-9_-]+")
 _LONGEST_ENVIRONMENT: Final = 40
 _LONGEST_ID: Final = 800
+_SURELY_SHORT: Final = _LONGEST_ID // 2
+"""Of as many characters, whatever they are: none has more than two code units."""
 _DATETIME: Final = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?"
     r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
@@ -43,6 +46,8 @@ def is_datetime(value: JSON) -> bool:
     """ISO 8601 with `T` and an offset, any precision; seconds may be missing."""
     if not isinstance(value, str):
         return False
+    if plain_instant(value) is not None:
+        return True
     found = _DATETIME.fullmatch(value)
     if found is None or not value.isascii():
         return False
@@ -164,6 +169,8 @@ def identifier(value: JSON) -> JSON:
     """1 to 800 characters without a carriage return."""
     text = string(value)
     assert isinstance(text, str)
+    if 0 < len(text) <= _SURELY_SHORT and "\r" not in text:
+        return text
     if not text:
         raise Refused("Too small: expected string to have >=1 characters")
     if utf16_length(text) > _LONGEST_ID:

@@ -25,8 +25,25 @@ def json_text(value: JSON) -> str:
         text = orjson.dumps(value)
     except TypeError:  # integers beyond 64 bits
         return js_text(value)
-    # orjson agrees with JavaScript except on floats that are whole or have an exponent.
-    return js_text(value) if _NOT_AS_JAVASCRIPT.search(text) else text.decode()
+    # orjson agrees with JavaScript except on floats that are whole or have an exponent. To look for
+    # floats is cheaper than to look through all text for what is written like one.
+    if _may_have_float(value) and _NOT_AS_JAVASCRIPT.search(text):
+        return js_text(value)
+    return text.decode()
+
+
+def _may_have_float(value: JSON) -> bool:
+    if isinstance(value, dict):
+        inside = value.values()
+    elif isinstance(value, list):
+        inside = value
+    else:
+        return type(value) is float
+    for item in inside:
+        kind = type(item)
+        if kind is float or ((kind is dict or kind is list) and _may_have_float(item)):
+            return True
+    return False
 
 
 def as_text(value: JSON) -> str:

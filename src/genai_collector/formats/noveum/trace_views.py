@@ -13,7 +13,7 @@ from typing import Final
 from genai_collector.conventions import semconv
 from genai_collector.conventions.coerce import count, number, text, texts
 from genai_collector.conventions.messages import to_openai_messages, to_parts_messages
-from genai_collector.conventions.observation import Observation
+from genai_collector.conventions.observation import Content, Observation
 from genai_collector.formats.json_text import dumps
 from genai_collector.formats.noveum.trace_fields import MIRRORS
 from genai_collector.model import Attributes, Value
@@ -115,6 +115,12 @@ def conventional(said: Attributes) -> tuple[Attributes, Attributes]:
     return added, replaced
 
 
+def _reply(content: Content) -> str | None:
+    """The text of the reply, as the SDK writes it."""
+    said = [one.get("content") for one in to_openai_messages(content.output_messages or [])]
+    return "\n".join([one for one in said if isinstance(one, str)]) or None
+
+
 def noveum_words(seen: Observation) -> Attributes:
     """What noveum-trace would say of a call of a model; nothing for any other span."""
     if not seen.is_billable:
@@ -146,8 +152,5 @@ def noveum_words(seen: Observation) -> Attributes:
     if content.input_messages:
         openai = to_openai_messages(content.input_messages)
         found["llm.input.messages"] = list[Value](openai)
-    if content.output_messages:
-        texts_out = [m.get("content") for m in to_openai_messages(content.output_messages)]
-        said = [one for one in texts_out if isinstance(one, str)]
-        found["llm.output.response"] = "\n".join(said) or None
+    found["llm.output.response"] = _reply(content)
     return {key: value for key, value in found.items() if value is not None}

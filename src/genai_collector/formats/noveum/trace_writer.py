@@ -229,13 +229,7 @@ def observed_trace(spans: Sequence[Span], project: str, environment: str) -> Tra
         "span_count": len(spans),
         "error_count": sum(span.status_code == StatusCode.ERROR for span in spans),
         "attributes": {},
-        "metadata": {
-            "user_id": seen.user_id,
-            "session_id": seen.conversation_id,
-            "request_id": None,
-            "tags": dict.fromkeys(seen.tags or (), "true"),
-            "custom_attributes": {},
-        },
+        "metadata": _observed_metadata(seen),
         "events": [],
         "sdk": {"name": top.scope.name or _SDK_NAME, "version": top.scope.version},
         "project": project or service or "default",
@@ -246,6 +240,16 @@ def observed_trace(spans: Sequence[Span], project: str, environment: str) -> Tra
     if version := _said(resource, ("service.version",)):
         found["service_version"] = version
     return found
+
+
+def _observed_metadata(seen: Observation) -> Body:
+    return {
+        "user_id": seen.user_id,
+        "session_id": seen.conversation_id,
+        "request_id": None,
+        "tags": dict[str, Value](dict.fromkeys(seen.tags or (), "true")),
+        "custom_attributes": {},
+    }
 
 
 def _said(resource: Body, keys: Sequence[str]) -> str:

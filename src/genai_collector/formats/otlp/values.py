@@ -280,6 +280,9 @@ class AttributesField:
             # Exact types: True == 1 == 1.0 must not meet in a memo, and -0.0 == 0.0 in none.
             kind = type(value)
             if kind is str:
+                if len(value) > _MEMO_BYTES:  # type: ignore[arg-type]  # not worth its hash
+                    parts += self._long_text(key, value)  # type: ignore[arg-type]
+                    continue
                 mark: tuple[object, ...] = (key, value)
                 parts.append(recall(mark) or self._write_text(mark, key, value))
                 continue
@@ -304,6 +307,14 @@ class AttributesField:
             return wire.delimited(_VALUE, encode_any_value(value, self._levels))
         except wire.Unencodable as error:
             raise wire.Unencodable(f"attribute {key!r}: {error}") from None
+
+    def _long_text(self, key: object, value: str) -> tuple[bytes, bytes, bytes]:
+        """The attribute in parts, so that the text is not copied before the last join."""
+        text = wire.utf8(value)
+        inner = _STRING + wire.varint(len(text))
+        outer = _VALUE + wire.varint(len(inner) + len(text)) + inner
+        size = len(outer) + len(text)
+        return self._heads.get((key, size)) or self._write_head(key, size), outer, text
 
     def _write_head(self, key: object, size: int) -> bytes:
         name = _encode_key(key)
