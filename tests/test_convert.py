@@ -167,6 +167,23 @@ def test_json_and_protobuf_of_every_signal(name: str) -> None:
     assert from_protobuf.output == expected
 
 
+def test_protobuf_out() -> None:
+    """Requests in protobuf run together into one; another signal in between is refused."""
+    chat, stream = ((SAMPLES / f"{name}.traces.pb").read_bytes() for name in ("chat", "stream"))
+    logs = (SAMPLES / "chat.logs.pb").read_bytes()
+    lines = [_convert(data, source="otlp_proto")[0].output or b"" for data in (chat, logs, stream)]
+
+    outcomes = _convert(b"\n".join(lines), "otlp_proto")
+    written = b"".join([one.output for one in outcomes if one.output is not None])
+
+    assert [one.problems for one in outcomes if one.output is None] == [
+        ["holds logs; one request has one signal, here traces"]
+    ]
+    assert otlp.encode_json(Signal.TRACES, otlp.decode(Signal.TRACES, written)) == otlp.encode_json(
+        Signal.TRACES, otlp.decode(Signal.TRACES, chat + stream)
+    )
+
+
 def test_protobuf_signal_by_hand() -> None:
     """What the user says about the signal is not second-guessed."""
     binary = (SAMPLES / "chat.metrics.pb").read_bytes()
@@ -300,10 +317,12 @@ def test_names_on_the_command_line() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(sorted(SOURCES)), st.sampled_from(sorted(TARGETS)))
 def test_any_bytes(data: bytes, source: str, target: str) -> None:
-    """Whatever the input, every document gives a line of JSON or a reason."""
+    """Whatever the input, every document gives a line of JSON (or a request) or a reason."""
     for outcome in convert(io.BytesIO(data), source, target, report=True):
         if outcome.output is None:
             assert outcome.problems
             assert "cannot be converted" not in outcome.problems[0]
+        elif target == "otlp_proto":
+            assert decode_otlp_proto(outcome.output, None)
         else:
             json.loads(outcome.output)

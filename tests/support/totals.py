@@ -29,9 +29,15 @@ class Totals(NamedTuple):
 
 def _sum(calls: Iterable[Totals]) -> Totals:
     found = list(calls)
-    tokens = (sum(call[at] for call in found) for at in range(5))
-    # Sums of floats depend on their order.
-    return Totals(*tokens, cost=round(sum(call.cost for call in found), 12))
+    return Totals(
+        sum(call.calls for call in found),
+        sum(call.input for call in found),
+        sum(call.output for call in found),
+        sum(call.cached for call in found),
+        sum(call.total for call in found),
+        # Sums of floats depend on their order.
+        round(sum(call.cost for call in found), 12),
+    )
 
 
 def of_otlp(data: bytes) -> Totals:
@@ -98,10 +104,10 @@ def of_noveum(data: bytes) -> Totals:
     """Of Noveum's log records, every one of them."""
     text = data[data.index(b"[") :] if b"//" in data[:200] else data
     calls = (record["attributes"] for record in noveum.parse(text))
-    return _sum(_of_record(dict(call)) for call in calls)  # type: ignore[call-overload]
+    return _sum(_of_record(call) for call in calls if isinstance(call, dict))
 
 
-def _of_record(call: Mapping[str, Any]) -> Totals:
+def _of_record(call: dict[str, Any]) -> Totals:
     metadata = call.get("metadata") or {}
     tokens = metadata.get("tokens") or {}
     response = call.get("response")

@@ -15,7 +15,9 @@ from genai_collector.cli.app import app, stderr
 
 PROGRESS_FROM_BYTES: Final = 16 * 1024 * 1024
 SourceName: TypeAlias = Literal["langfuse", "litellm", "noveum", "otlp", "otlp_proto"]
-TargetName: TypeAlias = Literal["langfuse", "litellm", "noveum", "noveum_traces", "otlp"]
+TargetName: TypeAlias = Literal[
+    "langfuse", "litellm", "noveum", "noveum_traces", "otlp", "otlp_proto"
+]
 SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
 
 
@@ -86,9 +88,10 @@ def _convert(
     console = stderr()
     losses, failed = conversion.LossReport(), False
     known = Signal(signal) if signal else None
+    ending = conversion.TARGETS[target].ending
     for outcome in conversion.convert(stream, source, target, signal=known, report=report):
         if outcome.output is not None:
-            sink.write(outcome.output + b"\n")
+            sink.write(outcome.output + ending)
         for problem in outcome.problems:
             failed = True
             console.print(f"{name}:{outcome.line}: {problem}", style="red")

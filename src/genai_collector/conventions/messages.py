@@ -25,6 +25,7 @@ from genai_collector.conventions.semconv import message_finish_reason
 from genai_collector.model import Value
 
 _ROLES: Final = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
+_SPEAKERS: Final = ("user", "assistant", "system")
 _WRAPPERS: Final = ("messages", "choices", "contents", "candidates", "output", "input")
 _ITEMS: Final = {
     "function_call": "assistant", "function_call_output": "tool", "reasoning": "assistant",
@@ -170,6 +171,10 @@ def _message(raw: Value, default_role: str) -> Message | None:
         return _text_message(raw, default_role)
     if not isinstance(raw, dict):
         return None
+    if len(raw) == 2:  # most messages by far are a role and a text
+        role, content = raw.get("role"), raw.get("content")
+        if role in _SPEAKERS and isinstance(content, str):
+            return {"role": role, "parts": [text_part(content)]}
     if isinstance(raw.get("parts"), list):
         return _from_parts(raw, default_role)
     inner = raw.get("message")

@@ -3,7 +3,8 @@
     bytes -> documents (with the line each begins in) -> items of one signal -> one line of JSON
 
 Every document is converted on its own and gives exactly one line; one that cannot be read gives
-none, and says why. The formats are the rows of `SOURCES` and `TARGETS`.
+none, and says why. The formats are the rows of `SOURCES` and `TARGETS`. Protobuf has no lines:
+there the outputs together are one request.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple
 
 from genai_collector.convert.documents import MAX_DOCUMENT_BYTES
-from genai_collector.convert.sources import SOURCES, Source
+from genai_collector.convert.sources import SOURCES, Decoded, Source
 from genai_collector.convert.targets import TARGETS, Target
 from genai_collector.errors import DecodeError, PipelineError
 from genai_collector.formats.loss import Loss
@@ -65,21 +66,32 @@ def convert_with(
     report: bool = False,
 ) -> Iterator[Outcome]:
     """`convert` with formats that need not be in the tables."""
+    only: Signal | None = None
     for document in reader.split(stream):
         try:
             if len(document.data) > MAX_DOCUMENT_BYTES:
                 raise DecodeError(f"larger than {MAX_DOCUMENT_BYTES} bytes")
             decoded = reader.decode(document.data, signal)
+            if not writer.ending and only not in (None, decoded.signal):
+                raise DecodeError(
+                    f"holds {decoded.signal}; one request has one signal, here {only}"
+                )
             output = writer.encode[decoded.signal](decoded.items)
-            find = writer.loss.get(decoded.signal) if report else None
-            losses = find(decoded.items) if find else ()
+            losses = _losses(reader, writer, document.data, decoded) if report else ()
         except PipelineError as error:
             yield Outcome(document.line, None, [str(error)], ())
         except Exception as error:  # one document's bug must not cost the others
             name = type(error).__name__
             yield Outcome(document.line, None, [f"cannot be converted ({name}: {error})"], ())
         else:
+            only = decoded.signal
             yield Outcome(document.line, output, decoded.problems, losses)
+
+
+def _losses(reader: Source, writer: Target, data: bytes, decoded: Decoded) -> list[Loss]:
+    """What is lost on the way in, then on the way out."""
+    find = writer.loss.get(decoded.signal)
+    return [*reader.loss(data, decoded.signal), *(find(decoded.items) if find else ())]
 
 
 @dataclass(slots=True)

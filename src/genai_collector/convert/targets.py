@@ -14,9 +14,12 @@ class Target(NamedTuple):
     """A format that can be written."""
 
     encode: Mapping[Signal, Callable[[Items], bytes]]
-    """One line, without newline."""
+    """One line, without newline (or any bytes, if there is no `ending`)."""
     loss: Mapping[Signal, Callable[[Items], Sequence[Loss]]]
     """What had no home; a signal that is missing loses nothing."""
+    ending: bytes = b"\n"
+    """What follows each output. Without one the outputs run together, as protobuf requests of one
+    signal may: they are one request then."""
 
 
 _Encode: TypeAlias = Callable[[Items], bytes]
@@ -24,6 +27,10 @@ _Encode: TypeAlias = Callable[[Items], bytes]
 
 def _to_otlp(signal: Signal) -> _Encode:
     return lambda items: otlp.encode_json(signal, items)
+
+
+def _to_otlp_proto(signal: Signal) -> _Encode:
+    return lambda items: otlp.encode(signal, items)
 
 
 def _spans_to_langfuse(items: Items) -> bytes:
@@ -174,4 +181,5 @@ TARGETS: Final[Mapping[str, Target]] = {
         },
     ),
     "otlp": Target({signal: _to_otlp(signal) for signal in Signal}, {}),
+    "otlp_proto": Target({signal: _to_otlp_proto(signal) for signal in Signal}, {}, b""),
 }

@@ -19,6 +19,7 @@ MAX_DEPTH: Final = 200
 """Deeper JSON is refused: it is an attack on the stack, not telemetry."""
 
 _WORTH_COUNTING: Final = 16 * 1024
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 # Looking for a run of digits is fast once they are all the same.
 _SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
@@ -132,7 +133,7 @@ def depth(value: Value) -> int:
             child
             for node in layer
             for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
+            if type(child) not in _SCALARS and isinstance(child, (dict, list))
         ]
     return levels
 

@@ -29,9 +29,8 @@ def batch_loss(data: bytes, *, scores: bool = False) -> list[Loss]:
     document = load_json(data)
     assert isinstance(document, dict)
     batch, metadata = document.get("batch"), document.get("metadata")
-    lost: list[Loss] = []
-    for key in sorted(metadata.keys() - _KEPT_OF_METADATA) if isinstance(metadata, dict) else ():
-        lost.append(Loss("batch", f"metadata.{key}", _OF_REQUEST))
+    extra = sorted(metadata.keys() - _KEPT_OF_METADATA) if isinstance(metadata, dict) else []
+    lost = [Loss("batch", f"metadata.{key}", _OF_REQUEST) for key in extra]
     groups: dict[tuple[str, str], list[Object]] = {}
     for raw in batch if isinstance(batch, list) else ():
         event = parse_event(raw).event
@@ -57,11 +56,12 @@ def _event_losses(raw: JSON, event: Object) -> Iterator[Loss]:
     if kind.endswith("-update"):
         yield Loss(where, "event.type", "one span is one create; updates are merged into it")
     body = body_of(event)
-    said = raw.get("body") if isinstance(raw, dict) else None
-    for key in sorted(said.keys() - body.keys()) if isinstance(said, dict) else ():
+    found = raw.get("body") if isinstance(raw, dict) else None
+    said = found if isinstance(found, dict) else {}
+    for key in sorted(said.keys() - body.keys()):
         if said[key] is not None:
             yield Loss(where, f"body.{key}", "not in Langfuse's schema; its server drops it, too")
-    usage = said.get("usage") if isinstance(said, dict) else None
+    usage = said.get("usage")
     if isinstance(usage, dict) and usage.get("unit") is not None:
         yield Loss(where, "body.usage.unit", "Langfuse stores counts; what was counted is tokens")
 

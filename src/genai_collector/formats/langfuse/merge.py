@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from genai_collector.formats.langfuse.instants import time_ms, time_ns
 from genai_collector.formats.langfuse.values import JSON
@@ -50,11 +50,11 @@ class Folded(NamedTuple):
 def entity_of(event: Object) -> tuple[str, str] | None:
     """What an event is about: (trace | observation | score, id); None for what is not stored
     (SDK logs, and creations without an id)."""
-    kind = str(event["type"])
+    kind = cast("str", event["type"])
     if kind in _IGNORED:
         return None
     entity = _ENTITIES.get(kind, OBSERVATION)
-    found = body_of(event).get("id")
+    found = cast("Object", event["body"]).get("id")
     return (entity, found) if isinstance(found, str) else None
 
 
@@ -63,14 +63,8 @@ def body_of(event: Object) -> Object:
     return cast("Object", event["body"])
 
 
-class _Dated(NamedTuple):
-    """An event with what it is sorted by."""
-
-    is_update: bool
-    ms: int
-    at: int
-    """Its place in the batch."""
-    event: Object
+_Dated: TypeAlias = tuple[bool, int, int, Object]
+"""An event after what it is sorted by: whether it is an update, its millisecond, its place."""
 
 
 def fold(events: Iterable[Object]) -> Folded:
@@ -78,19 +72,20 @@ def fold(events: Iterable[Object]) -> Folded:
     them. The same event id of the same entity counts once, in its last form."""
     groups: dict[tuple[str, str], dict[JSON, _Dated]] = {}
     for dated in _server_order(events):
-        about = entity_of(dated.event)
+        event = dated[3]
+        about = entity_of(event)
         if about is None:
             continue
         group = groups.get(about)
         if group is None:
-            groups[about] = {dated.event["id"]: dated}
+            groups[about] = {event["id"]: dated}
         else:
-            group[dated.event["id"]] = dated
+            group[event["id"]] = dated
     folded = Folded([], [], [])
     for (entity, _), group in groups.items():
         members = list(group.values())
         if entity == SCORE:
-            folded.scores.extend([dated.event for dated in members])
+            folded.scores.extend([dated[3] for dated in members])
         elif entity == TRACE:
             folded.traces.append(_fold_entity(_worker_order(members), TRACE))
         else:
@@ -106,7 +101,7 @@ def fold_one(events: Sequence[Object]) -> Record | None:
 
 
 def is_update(event: Object) -> bool:
-    return str(event["type"]).endswith("-update")
+    return cast("str", event["type"]).endswith("-update")
 
 
 def observation_type(event: Object) -> str:
@@ -118,7 +113,7 @@ def observation_type(event: Object) -> str:
 def _server_order(events: Iterable[Object]) -> list[_Dated]:
     """Updates after everything else, each by time."""
     dated = [
-        _Dated(is_update(event), time_ms(str(event["timestamp"])), at, event)
+        (is_update(event), time_ms(cast("str", event["timestamp"])), at, event)
         for at, event in enumerate(events)
     ]
     dated.sort()  # no two have the same place, so events are never compared
@@ -128,7 +123,7 @@ def _server_order(events: Iterable[Object]) -> list[_Dated]:
 def _worker_order(members: Sequence[_Dated]) -> list[Object]:
     """By time; in the same millisecond creations before updates, the creations in reverse."""
     if len(members) == 1:
-        return [members[0].event]
+        return [members[0][3]]
     last = len(members)
     ranked = [
         (ms, updates, at if updates else last - at, event)

@@ -67,6 +67,11 @@ _OBSERVATION_JSON: Final = {
     "usageDetails": "langfuse.observation.usage_details",
     "costDetails": "langfuse.observation.cost_details",
 }
+_OBSERVATION_CONTENTS: Final = {
+    "input": "langfuse.observation.input",
+    "output": "langfuse.observation.output",
+}
+_TRACE_CONTENTS: Final = {"input": TRACE_INPUT, "output": TRACE_OUTPUT}
 _OPERATIONS: Final = {
     "generation": "chat",
     "embedding": "embeddings",
@@ -91,6 +96,11 @@ _NUMBERS: Final = {
     "frequency_penalty": s.GEN_AI_REQUEST_FREQUENCY_PENALTY,
     "presence_penalty": s.GEN_AI_REQUEST_PRESENCE_PENALTY,
 }
+_PLAIN_USAGE: Final = {
+    "input": s.GEN_AI_USAGE_INPUT_TOKENS,
+    "output": s.GEN_AI_USAGE_OUTPUT_TOKENS,
+    "total": "",
+}
 _CACHE_READ: Final = frozenset(
     {"input_cached_tokens", "cache_read_input_tokens", "input_cache_read", "cached_tokens"}
 )
@@ -114,11 +124,8 @@ _PARTS: Final = (
 def trace_attributes(trace: Record) -> Attributes:
     """What every span of the trace says of it; its content is for one span only."""
     body = trace.body
-    found: Attributes = {
-        key: cast("Value", body[field])
-        for field, key in _TRACE_TEXTS.items()
-        if body.get(field) is not None
-    }
+    found: Attributes = {}
+    _copy(body, _TRACE_TEXTS, found)
     if "sessionId" in body:
         found[s.GEN_AI_CONVERSATION_ID] = cast("Value", body["sessionId"])
     tags = body.get("tags")
@@ -126,34 +133,39 @@ def trace_attributes(trace: Record) -> Attributes:
         found["langfuse.trace.tags"] = [str(tag) for tag in tags]
     if "public" in body:
         found["langfuse.trace.public"] = cast("Value", body["public"])
-    return found | metadata_attributes(TRACE_METADATA_KEY, body.get("metadata"))
+    found.update(metadata_attributes(TRACE_METADATA_KEY, body.get("metadata")))
+    return found
 
 
 def trace_content(trace: Record) -> Attributes:
     """The trace's own input and output."""
-    return _contents(trace.body, "langfuse.trace")
+    return _contents(trace.body, _TRACE_CONTENTS)
 
 
 def observation_attributes(observation: Record) -> Attributes:
     """Everything of the observation but its ids, name, times and status."""
     kind, body = observation
     found: Attributes = {"langfuse.observation.type": kind}
-    for field, key in _OBSERVATION_TEXTS.items():
-        if body.get(field) is not None:
-            found[key] = cast("Value", body[field])
+    _copy(body, _OBSERVATION_TEXTS, found)
     for field, key in _OBSERVATION_JSON.items():
         if body.get(field) is not None:
             found[key] = json_text(body[field])
-    found |= _contents(body, "langfuse.observation")
-    found |= metadata_attributes(OBSERVATION_METADATA, body.get("metadata"))
-    return found | gen_ai_attributes(observation)
+    found.update(_contents(body, _OBSERVATION_CONTENTS))
+    found.update(metadata_attributes(OBSERVATION_METADATA, body.get("metadata")))
+    found.update(gen_ai_attributes(observation))
+    return found
 
 
-def _contents(body: Object, prefix: str) -> Attributes:
+def _copy(body: Object, names: dict[str, str], found: Attributes) -> None:
+    for field, key in names.items():
+        value = body.get(field)
+        if value is not None:
+            found[key] = cast("Value", value)
+
+
+def _contents(body: Object, names: dict[str, str]) -> Attributes:
     return {
-        f"{prefix}.{side}": as_text(body[side])
-        for side in ("input", "output")
-        if body.get(side) is not None
+        key: as_text(body[side]) for side, key in names.items() if body.get(side) is not None
     }
 
 
@@ -178,11 +190,12 @@ def gen_ai_attributes(observation: Record) -> Attributes:
     model = body.get("model")
     if isinstance(model, str) and model:
         found[s.GEN_AI_REQUEST_MODEL] = found[s.GEN_AI_RESPONSE_MODEL] = model
-    found |= _parameters(body.get("modelParameters"))
-    found |= usage_attributes(body.get("usageDetails"))
-    found |= _cost(body.get("costDetails"))
-    found |= _first_token(body)
-    return found | _messages(kind, body)
+    found.update(_parameters(body.get("modelParameters")))
+    found.update(usage_attributes(body.get("usageDetails")))
+    found.update(_cost(body.get("costDetails")))
+    found.update(_first_token(body))
+    found.update(_messages(kind, body))
+    return found
 
 
 def _parameters(parameters: JSON) -> Attributes:
@@ -209,6 +222,12 @@ def usage_attributes(usage: JSON) -> Attributes:
     """
     if not isinstance(usage, dict):
         return {}
+    if usage.keys() <= _PLAIN_USAGE.keys():
+        return {
+            _PLAIN_USAGE[key]: cast("int", value)
+            for key, value in usage.items()
+            if key != "total" and _is_count(value)
+        }
     counts = {key: cast("int", value) for key, value in usage.items() if _is_count(value)}
     is_inclusive = _rename(counts)
     spent, made = _side(counts, "input"), _side(counts, "output")

@@ -33,13 +33,9 @@ def json_text(value: JSON) -> str:
 
 
 def _may_have_float(value: JSON) -> bool:
-    if isinstance(value, dict):
-        inside = value.values()
-    elif isinstance(value, list):
-        inside = value
-    else:
+    if not isinstance(value, dict | list):
         return type(value) is float
-    for item in inside:
+    for item in value.values() if isinstance(value, dict) else value:
         kind = type(item)
         if kind is float or ((kind is dict or kind is list) and _may_have_float(item)):
             return True

@@ -251,6 +251,21 @@ class _IntegerMemo(dict[int, bytes]):
         return encoded
 
 
+class _KeyMemo(dict[object, bytes]):
+    """A key -> its field in a KeyValue."""
+
+    __slots__ = ()
+
+    def __missing__(self, key: object) -> bytes:
+        encoded = _encode_key(key)
+        if len(encoded) <= _MEMO_BYTES:
+            if len(self) >= _MEMO_ENTRIES:
+                self.clear()
+            self[key] = encoded
+        return encoded
+
+
+_encoded_key: Final = _KeyMemo().__getitem__
 _encoded_integer: Final = _IntegerMemo().__getitem__
 _STRINGS: Final = {str}
 _TRUE_VALUE: Final = wire.delimited(_VALUE, _TRUE)
@@ -312,12 +327,12 @@ class AttributesField:
         """The attribute in parts, so that the text is not copied before the last join."""
         text = wire.utf8(value)
         inner = _STRING + wire.varint(len(text))
-        outer = _VALUE + wire.varint(len(inner) + len(text)) + inner
-        size = len(outer) + len(text)
-        return self._heads.get((key, size)) or self._write_head(key, size), outer, text
+        name = _encoded_key(key)
+        outer = name + _VALUE + wire.varint(len(inner) + len(text)) + inner
+        return self._prefix, wire.varint(len(outer) + len(text)) + outer, text
 
     def _write_head(self, key: object, size: int) -> bytes:
-        name = _encode_key(key)
+        name = _encoded_key(key)
         head = self._prefix + wire.varint(len(name) + size) + name
         if len(head) <= _MEMO_BYTES:
             if len(self._heads) >= _MEMO_ENTRIES:
