@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 OPENLIT := .venvs/openlit
 PHOENIX := .venvs/phoenix
+CLIENTS := $(patsubst tests/clients/requirements/%.txt,.venvs/clients/%/.installed,$(wildcard tests/clients/requirements/*.txt))
+NODE_CLIENTS := $(patsubst tests/clients/requirements/%/package.json,.venvs/clients/%/.npm,$(wildcard tests/clients/requirements/*/package.json))
+# The clients that install quickly are part of `make test`.
+QUICK_CLIENTS := .venvs/clients/langfuse_2/.installed .venvs/clients/langfuse_5/.installed
 PIP_FLAGS := --quiet --disable-pip-version-check
 PYTHON_FILES := src tests bench examples proto_fixtures setup.py
 CONFIG ?= config.example.yaml
@@ -17,8 +21,8 @@ run: $(BIN)/.installed ## Start the collector on config.example.yaml (another on
 example: $(OPENLIT)/.installed ## Run the example app (OpenLIT + OpenAI client) against the running collector
 	OTEL_EXPORTER_OTLP_ENDPOINT=$${OTEL_EXPORTER_OTLP_ENDPOINT:-http://localhost:4318} $(OPENLIT)/bin/python examples/openlit/app.py
 
-test: $(BIN)/.dev $(OPENLIT)/.installed ## Run the tests
-	$(BIN)/python -m pytest -q
+test: $(BIN)/.dev $(OPENLIT)/.installed $(QUICK_CLIENTS) ## Run the tests
+	CLIENTS_REQUIRED=1 $(BIN)/python -m pytest -q
 
 lint: $(BIN)/.dev ## Check format, style and types
 	$(BIN)/ruff format --check $(PYTHON_FILES)
@@ -70,9 +74,16 @@ $(BIN)/.dev: $(BIN)/.installed
 
 $(OPENLIT)/.installed: examples/openlit/requirements.txt
 $(PHOENIX)/.installed: tests/backends/phoenix.txt
+$(CLIENTS): .venvs/clients/%/.installed: tests/clients/requirements/%.txt
 .venvs/%/.installed:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install $(PIP_FLAGS) -r $<
 	@touch $@
 
-.PHONY: help run example test lint check fmt cover fuzz bench compile interpreted test-backends clean
+$(NODE_CLIENTS): .venvs/clients/%/.npm: tests/clients/requirements/%/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	cd $(@D) && npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock --legacy-peer-deps
+	@touch $@
+
+.PHONY: help run example test lint check fmt cover fuzz bench compile interpreted test-backends test-clients test-clients-node clean

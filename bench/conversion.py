@@ -364,7 +364,7 @@ def measure(conversion: Conversion, rounds: int, records: int) -> None:
     )
 
 
-def run(only: str, rounds: int, records: int) -> None:
+def run(only: str, rounds: int, records: int = 2000) -> None:
     """The table of all conversions whose name contains `only`."""
     chosen = [conversion for conversion in CONVERSIONS if only in conversion.name]
     if not chosen:

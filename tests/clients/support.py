@@ -1,7 +1,7 @@
 """A running collector with every receiver on one port, and what left it in every format.
 
-The clients are real packages, each in an environment of its own (`make test-clients`); their scripts
-are ordinary apps that say nothing of the collector. Only the environment does.
+The clients are real packages, each in an environment of its own (`make test-clients`). Their
+scripts are ordinary apps that say nothing of the collector; only their environment does.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import pytest
 from aiohttp import web
 
 from genai_collector.formats import otlp
-from genai_collector.model import LogRecord, Signal, Span, Value
+from genai_collector.model import LogRecord, Signal, Span
 from tests.support.captures import ROOT
 from tests.support.running import Collector, Request, Sink, collector, free_port, http_sink, run_app
 
 SCRIPTS = Path(__file__).with_name("scripts")
 ENVIRONMENTS = ROOT / ".venvs" / "clients"
 ANSWER = "A collector receives telemetry, understands it, and passes it on without losing any."
+QUESTION = "What is a collector?"
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-1"}
 
 CONFIG = """
@@ -112,6 +113,9 @@ class World:
         ]
         return sorted(found, key=lambda span: (span.start_ns, span.end_ns))
 
+    def named(self, name: str) -> list[Span]:
+        return [span for span in self.spans if span.name == name]
+
     @property
     def records(self) -> list[LogRecord]:
         """The log records that left as OTLP."""
@@ -128,6 +132,12 @@ class World:
         events = [event for line in self.lines("langfuse.jsonl") for event in line["batch"]]
         bodies = [event["body"] for event in events if event["type"] in types]
         return sorted(bodies, key=lambda body: str(body.get("startTime", "")))
+
+    @property
+    def observations(self) -> list[dict[str, Any]]:
+        """Bodies of the Langfuse events that are observations."""
+        events = [event for line in self.lines("langfuse.jsonl") for event in line["batch"]]
+        return [event["body"] for event in events if "traceId" in event["body"]]
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
@@ -194,15 +204,3 @@ def accept_langfuse(request: Request) -> web.Response:
     ids = [event["id"] for event in json.loads(request.body)["batch"]]
     body = {"successes": [{"id": event, "status": 201} for event in ids], "errors": []}
     return web.json_response(body, status=207)
-
-
-def calls(spans: list[Span]) -> list[Span]:
-    """The spans that are calls of a model."""
-    wanted = ("chat", "text_completion", "generate_content", "embeddings")
-    return [span for span in spans if span.attributes.get("gen_ai.operation.name") in wanted]
-
-
-def tokens(span: Span) -> tuple[Value, Value, Value]:
-    """Input (cached ones among them), cached, output."""
-    names = ("input_tokens", "cache_read.input_tokens", "output_tokens")
-    return tuple(span.attributes.get(f"gen_ai.usage.{name}") for name in names)  # type: ignore[return-value]

@@ -116,7 +116,8 @@ def _otlp_proto(batch: Batch) -> Document:
 def _langfuse(batch: Batch, metric_scores: bool) -> Document:
     match batch.signal:
         case Signal.TRACES:
-            events, without_form = langfuse.encode_spans(batch.view_spans()), 0
+            events = langfuse.encode_spans(batch.view_spans())
+            without_form = batch.count - len({event.span_index for event in events})
         case Signal.METRICS if metric_scores:
             metrics = batch.view_metrics()
             events = langfuse.scores_from_metrics(metrics)

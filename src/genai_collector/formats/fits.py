@@ -14,6 +14,8 @@ def is_text(value: Value) -> bool:
     """Whether it is a string that protobuf can hold (no lone surrogates)."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

@@ -84,7 +84,7 @@ def _may_be_deep(raw: bytes, max_depth: int) -> bool:
     return raw.count(b"[") + raw.count(b"{") > max_depth
 
 
-def _has_long_integer(raw: bytes) -> bool:
+def has_long_integer(raw: bytes) -> bool:
     """Whether a number of 19 digits or more may be inside; most such runs are parts of ids."""
     same = raw.translate(_SAME_DIGITS)
     at = same.find(_LONG_RUN)
@@ -96,7 +96,7 @@ def _has_long_integer(raw: bytes) -> bool:
 
 
 def _loads(raw: bytes) -> Value:
-    if not _has_long_integer(raw):
+    if not has_long_integer(raw):
         try:
             loaded: Value = orjson.loads(raw)
         except orjson.JSONDecodeError:

@@ -8,9 +8,12 @@ Comparison is strict: 1, 1.0 and True differ, -0.0 and 0.0 differ, NaN equals Na
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from genai_collector.model import Value
+
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+"""Of these, what is of one type and equal is the same."""
 
 Path: TypeAlias = "list[Value]"
 Operation: TypeAlias = "list[Value]"
@@ -46,7 +49,11 @@ def _diff(base: Value, target: Value, path: Path, found: list[Value]) -> None:
             if key not in target:
                 found.append([[*path, key]])
             elif key in base:
-                _diff(base[key], target[key], [*path, key], found)
+                one, other = base[key], target[key]
+                # Most members are equal and need no path.
+                kind = type(one)
+                if kind is not type(other) or kind not in _PLAIN or one != other:
+                    _diff(one, other, [*path, key], found)
             else:
                 found.append([[*path, key], target[key]])
     elif isinstance(base, list) and isinstance(target, list) and len(base) == len(target):

@@ -26,6 +26,8 @@ FILTERED: Final = "filtered"
 """Reason under which items that a processor dropped are counted."""
 TOO_LARGE: Final = "too_large"
 
+_TURNED_AWAY: Final = "A sending queue is full, senders are told to come again"
+
 _REST_PATIENCE_S: Final = 30.0
 """How long the rest of a batch waits for room when its first part is already taken."""
 
@@ -70,6 +72,7 @@ class Fanout:
         for destination in self._refusing:
             # Processors may make it smaller; but a queue without this much room is all but full.
             if not destination.has_room(max(1, min(size_bytes, destination.capacity))):
+                self._log.say(logging.WARNING, destination.id, _TURNED_AWAY, exporter=destination.id)
                 raise _queue_full([destination])
         with ExitStack() as stack:
             for gate in self._gates:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from genai_collector.errors import DecodeError, Permanent, PipelineError, Retryable, TooLarge
 from genai_collector.transport.compression import LARGE_BODY_BYTES, canonical, decompress
-from genai_collector.transport.http_server import HttpServerConfig, read_body
+from genai_collector.transport.http_server import HttpServerConfig, declared_length, read_body
 from genai_collector.transport.rpc_status import Refusal
 
 P = ParamSpec("P")
@@ -71,6 +71,10 @@ class Bodies:
         """The content coding, empty for none; None for one that is not accepted."""
         encoding = canonical(request.headers.get("Content-Encoding", ""))
         return encoding if encoding in self._encodings else None
+
+    def length_of(self, request: web.BaseRequest) -> int:
+        """What it asks room for before it is read. Raises TooLarge, as `declared_length`."""
+        return declared_length(request, self._limit)
 
     async def read(self, request: web.BaseRequest, encoding: str) -> bytes:
         """The body, decompressed. Raises as `read_body` and `decompress` do."""

@@ -118,7 +118,7 @@ class LitellmReceiver:
             offer = self._bodies.accept_encoding
             return _unsupported(request, "Content-Encoding", "Accept-Encoding", offer)
         try:
-            with self._consumer.admit(request.content_length or 0):
+            with self._consumer.admit(self._bodies.length_of(request)):
                 data = await self._bodies.read(request, encoding)
                 return await self._take(data)
         except PipelineError as exc:

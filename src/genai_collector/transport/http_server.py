@@ -97,14 +97,22 @@ class BodyTimeout(Exception):
     """The client took longer over its body than `read_timeout`."""
 
 
+def declared_length(request: web.BaseRequest, limit: int) -> int:
+    """The length that the header promises, 0 if none. Raises TooLarge for one over `limit`: ask
+    before there is talk of room, or the client comes again with a body that never fits."""
+    length = request.content_length or 0
+    if length > limit:
+        raise TooLarge(f"the body is over the limit of {limit} bytes")
+    return length
+
+
 async def read_body(request: web.BaseRequest, limit: int, timeout_s: float) -> bytes:
     """The body as sent. A declared length over `limit` is refused before anything is read.
 
     Raises TooLarge, DecodeError (broken framing), BodyTimeout, or ConnectionError if the client
     went away.
     """
-    if (request.content_length or 0) > limit:
-        raise TooLarge(f"the body is over the limit of {limit} bytes")
+    declared_length(request, limit)
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
@@ -133,7 +141,7 @@ class _ServerLog(logging.LoggerAdapter[logging.Logger]):
 
     def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
-        if isinstance(error, HttpProcessingError):
+        if isinstance(error, (HttpProcessingError, ConnectionError)):  # theirs, or nobody's
             self.debug(error)
         elif isinstance(error, BaseException):
             UnexpectedErrors(self.logger).report("HTTP server", error)

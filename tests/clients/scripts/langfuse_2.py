@@ -24,7 +24,7 @@ def low_level(client: Langfuse) -> None:
     span = trace.span(name="retrieve", input={"query": "collector"}, metadata={"index": "docs"})
     generation = span.generation(
         name="answer", model="gpt-4o-mini", model_parameters={"temperature": 0.3},
-        input=QUESTION, completion_start_time=dt.datetime.now(dt.timezone.utc),
+        input=QUESTION, completion_start_time=dt.datetime.now(dt.UTC),
     )  # fmt: skip
     generation.end(
         output={"role": "assistant", "content": "It gathers."},

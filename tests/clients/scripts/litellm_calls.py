@@ -42,10 +42,10 @@ async def calls() -> None:
     logger = install()
     common: dict[str, Any] = {
         "api_base": os.environ["OPENAI_BASE_URL"], "api_key": "sk-fake", "max_retries": 0,
-        "num_retries": 0, "messages": QUESTION,
+        "num_retries": 0, "messages": QUESTION, "user": "user-1",
     }  # fmt: skip
     await litellm.acompletion(
-        model="openai/gpt-4o-mini", temperature=0.3, user="user-1", metadata=METADATA, **common
+        model="openai/gpt-4o-mini", temperature=0.3, metadata=dict(METADATA), **common
     )
     stream = await litellm.acompletion(
         model="openai/gpt-4o-mini", stream=True, stream_options={"include_usage": True},

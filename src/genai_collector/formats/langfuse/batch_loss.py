@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from genai_collector.formats.langfuse.ingestion import SCORE, SDK_LOG, load_json
-from genai_collector.formats.langfuse.merge import Object, body_of, entity_of
+from genai_collector.formats.langfuse.instants import time_ns
+from genai_collector.formats.langfuse.merge import Object, body_of, entity_of, fold_one
 from genai_collector.formats.langfuse.schema import parse_event
 from genai_collector.formats.langfuse.values import JSON
 from genai_collector.formats.loss import Loss
@@ -19,6 +20,8 @@ _KEPT_OF_METADATA: Final = frozenset({"sdk_integration", "sdk_name", "sdk_versio
 _ENVELOPE: Final = "an event's envelope; the way back makes a new one from the span"
 _OF_REQUEST: Final = "of the request, not of what it tells"
 _SUPERSEDED: Final = "another event of the same {} says something else"
+_START: Final = "startTime"
+"""Also superseded by what another event without it implies."""
 _UNITED: Final = frozenset({"id", "metadata", "modelParameters", "tags", "traceId"})
 """What is merged, not replaced, and ids, which are the same by definition."""
 
@@ -69,7 +72,16 @@ def _event_losses(raw: JSON, event: Object) -> Iterator[Loss]:
 def _superseded(entity: str, own: str, events: Sequence[Object]) -> Iterator[Loss]:
     """Fields that several events of one entity fill differently: the merge keeps one."""
     bodies = [body_of(event) for event in events]
+    merged = fold_one(events)
     for key in sorted({key for body in bodies for key in body} - _UNITED):
         said = [body[key] for body in bodies if body.get(key) is not None]
-        if any(value != said[0] for value in said[1:]):
+        if key == _START and merged is not None:
+            said.append(merged.body.get(key))
+        if any(not _is_same(key, value, said[0]) for value in said[1:]):
             yield Loss(f"{entity} {own}", f"body.{key}", _SUPERSEDED.format(entity))
+
+
+def _is_same(key: str, value: JSON, other: JSON) -> bool:
+    if key == _START:
+        return time_ns(str(value)) == time_ns(str(other))
+    return value == other

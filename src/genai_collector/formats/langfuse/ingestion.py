@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, cast
 import orjson
 
 from genai_collector.errors import DecodeError
-from genai_collector.formats.json_text import MAX_DEPTH, depth, loads
+from genai_collector.formats.json_text import MAX_DEPTH, depth, has_long_integer, loads
 from genai_collector.formats.langfuse.schema import parse_event
 from genai_collector.formats.langfuse.values import JSON
 from genai_collector.model import Value
@@ -91,6 +91,11 @@ def judge_events(events: list[JSON]) -> Ingestion:
 def load_json(data: bytes) -> JSON:
     """The JSON of a body; halves of characters, which nobody can store, become U+FFFD. Raises
     DecodeError."""
+    if not has_long_integer(data):
+        try:
+            return cast("JSON", orjson.loads(data))
+        except orjson.JSONDecodeError:  # halves of characters, for example
+            pass
     loaded = cast("JSON", loads(data, max_depth=_ANY_DEPTH))
     if not any(mark in data for mark in _SURROGATE) or _has_whole_characters(data):
         return loaded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from genai_collector.formats.langfuse.values import iso_from_ms
@@ -13,6 +13,7 @@ _PARTS: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN_LENGTHS: Final = (27, 24)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _SECOND_NS: Final = 1_000_000_000
 _LAST_NS: Final = 2**63 - 1
 
@@ -42,9 +43,9 @@ def time_ns(text: str) -> int:
     """
     plain = plain_instant(text)
     if plain is not None:
-        since = plain - _EPOCH
-        seconds = since.days * 86_400 + since.seconds
-        return min(max(seconds * _SECOND_NS + since.microseconds * 1000, 0), _LAST_NS)
+        nanoseconds = (plain - _EPOCH) // _MICROSECOND * 1000
+        if 0 <= nanoseconds <= _LAST_NS:
+            return nanoseconds
     return _any_time_ns(text)
 
 

@@ -220,11 +220,11 @@ _Rule = Callable[[JSON, JSON], JSON]
 
 
 def _is_empty(value: JSON) -> bool:
-    return not value and isinstance(value, dict | list)
+    return not value and isinstance(value, (dict, list))
 
 
 def _says_nothing(value: JSON) -> bool:
-    return value is None or (not value and isinstance(value, dict | list))
+    return value is None or (not value and isinstance(value, (dict, list)))
 
 
 def _first(old: JSON, new: JSON) -> JSON:
@@ -243,7 +243,7 @@ def _later_or_null(old: JSON, new: JSON) -> JSON:
 
 def _later_truthy(old: JSON, new: JSON) -> JSON:
     """The last value that JavaScript calls true; 0 and false only over nothing."""
-    is_true = bool(new) or isinstance(new, list | dict)
+    is_true = bool(new) or isinstance(new, (list, dict))
     return new if is_true or (old is None and new != "") else old
 
 

@@ -50,7 +50,7 @@ class Parsed(NamedTuple):
 
 
 def _parameter(value: JSON) -> JSON:
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
@@ -224,7 +224,8 @@ def _body(kind: str, body: Object) -> Object:
     parsed = _checked(body, spec.fields, "body")
     if spec.has_environment:
         parsed["environment"] = normal_environment(body.get("environment"))
-    if truthy(parsed.get("promptName")) != truthy(parsed.get("promptVersion")):
+    name, version = parsed.get("promptName"), parsed.get("promptVersion")
+    if name is not version and truthy(name) != truthy(version):
         raise Refused("body: Invalid input")
     return parsed
 

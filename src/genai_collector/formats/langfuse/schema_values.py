@@ -157,7 +157,7 @@ def normal_costs(costs: dict[str, JSON]) -> dict[str, JSON]:
     return {
         key: value
         for key, value in costs.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
     }
 
 
@@ -227,7 +227,7 @@ def boolean(value: JSON) -> JSON:
 
 
 def number(value: JSON) -> JSON:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Refused("Invalid input: expected number")
     return value
 

@@ -164,9 +164,7 @@ def _copy(body: Object, names: dict[str, str], found: Attributes) -> None:
 
 
 def _contents(body: Object, names: dict[str, str]) -> Attributes:
-    return {
-        key: as_text(body[side]) for side, key in names.items() if body.get(side) is not None
-    }
+    return {key: as_text(body[side]) for side, key in names.items() if body.get(side) is not None}
 
 
 # ---- today's conventions ------------------------------------------------------------------------

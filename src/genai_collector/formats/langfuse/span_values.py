@@ -33,7 +33,7 @@ def json_text(value: JSON) -> str:
 
 
 def _may_have_float(value: JSON) -> bool:
-    if not isinstance(value, dict | list):
+    if not isinstance(value, (dict, list)):
         return type(value) is float
     for item in value.values() if isinstance(value, dict) else value:
         kind = type(item)
@@ -49,7 +49,7 @@ def as_text(value: JSON) -> str:
 
 def as_attribute(value: JSON) -> Value:
     """The value itself where an attribute keeps its type, else its JSON text."""
-    if isinstance(value, str | bool):
+    if isinstance(value, (str, bool)):
         return value
     if isinstance(value, int):
         return value if -_INT64 <= value < _INT64 else str(value)

@@ -296,7 +296,7 @@ class AttributesField:
             kind = type(value)
             if kind is str:
                 if len(value) > _MEMO_BYTES:  # type: ignore[arg-type]  # not worth its hash
-                    parts += self._long_text(key, value)  # type: ignore[arg-type]
+                    parts += self._text_parts(key, value)  # type: ignore[arg-type]
                     continue
                 mark: tuple[object, ...] = (key, value)
                 parts.append(recall(mark) or self._write_text(mark, key, value))
@@ -323,8 +323,8 @@ class AttributesField:
         except wire.Unencodable as error:
             raise wire.Unencodable(f"attribute {key!r}: {error}") from None
 
-    def _long_text(self, key: object, value: str) -> tuple[bytes, bytes, bytes]:
-        """The attribute in parts, so that the text is not copied before the last join."""
+    def _text_parts(self, key: object, value: str) -> tuple[bytes, bytes, bytes]:
+        """The attribute in parts, so that a long text is not copied before the last join."""
         text = wire.utf8(value)
         inner = _STRING + wire.varint(len(text))
         name = _encoded_key(key)
@@ -341,8 +341,11 @@ class AttributesField:
         return head
 
     def _write_text(self, mark: tuple[object, ...], key: object, value: object) -> bytes:
-        content = self._write_value(key, value)
-        encoded = self._write_head(key, len(content)) + content
+        if isinstance(value, str):
+            encoded = b"".join(self._text_parts(key, value))
+        else:
+            content = self._write_value(key, value)
+            encoded = self._write_head(key, len(content)) + content
         if len(encoded) <= _MEMO_BYTES:
             if len(self._texts) >= _MEMO_ENTRIES:
                 self._texts.clear()

@@ -180,7 +180,7 @@ class Api:
     def _admit(self, request: web.BaseRequest) -> AbstractContextManager[None]:
         self._check_open()
         consumer = self._consumers.get(Signal.TRACES) or self._consumers[Signal.LOGS]
-        return consumer.admit(request.content_length or 0)
+        return consumer.admit(self._bodies.length_of(request))
 
     def _check_open(self) -> None:
         if self._closed or self._outlet.is_full:

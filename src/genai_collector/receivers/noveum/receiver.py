@@ -136,7 +136,7 @@ class NoveumReceiver:
             offer = self._bodies.accept_encoding
             return _unsupported(request, "Content-Encoding", "Accept-Encoding", offer)
         try:
-            with self._admit(request.content_length or 0):
+            with self._admit(self._bodies.length_of(request)):
                 return await take(await self._bodies.read(request, encoding))
         except PipelineError as exc:
             return refuse(request, refusal_of(exc))

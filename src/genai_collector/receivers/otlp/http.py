@@ -19,7 +19,12 @@ from genai_collector.receivers.otlp.config import OtlpHttpConfig
 from genai_collector.receivers.otlp.ingest import Ingest
 from genai_collector.receivers.otlp.status import success_json, success_protobuf
 from genai_collector.transport.compression import canonical
-from genai_collector.transport.http_server import BodyTimeout, Taker, read_body
+from genai_collector.transport.http_server import (
+    BodyTimeout,
+    Taker,
+    declared_length,
+    read_body,
+)
 from genai_collector.transport.rpc_status import JSON, PROTOBUF, Refusal, media_type, refuse
 
 _PROTOBUF_HEADERS: Final = {"Content-Type": PROTOBUF}
@@ -67,7 +72,7 @@ class OtlpHttpHandler:
 
     async def _take(self, request: web.BaseRequest, media: str, encoding: str) -> web.Response:
         ingest = self._ingest
-        with ingest.admit(request.content_length or 0):
+        with ingest.admit(declared_length(request, self._limit)):
             body = await read_body(request, self._limit, self._read_timeout_s)
             if media == PROTOBUF:
                 acceptance = await ingest.take_protobuf(body, encoding)
