@@ -13,7 +13,7 @@ PYTHON_FILES := src tests bench examples proto_fixtures setup.py
 CONFIG ?= config.example.yaml
 
 help: ## Show the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 run: $(BIN)/.installed ## Start the collector on config.example.yaml (another one: make run CONFIG=my.yaml)
 	$(BIN)/genai-collector run --config $(CONFIG)
@@ -56,6 +56,12 @@ interpreted: ## Remove the compiled modules again
 
 test-backends: $(BIN)/.dev $(PHOENIX)/.installed ## Send through the collector into a real backend (Arize Phoenix)
 	PHOENIX_BIN=$(abspath $(PHOENIX)/bin/phoenix) $(BIN)/python -m pytest -q -m backend tests/backends
+
+test-clients: $(BIN)/.dev $(CLIENTS) ## Run real Python clients (Langfuse, LiteLLM, ...) against the collector
+	CLIENTS_REQUIRED=1 $(BIN)/python -m pytest -q -m "not node_client" tests/clients
+
+test-clients-node: $(BIN)/.dev $(NODE_CLIENTS) ## The same for Node (Langfuse's JavaScript SDKs)
+	CLIENTS_REQUIRED=1 $(BIN)/python -m pytest -q -m node_client tests/clients
 
 clean: interpreted ## Remove the environments and what tools left behind
 	rm -rf .venv .venvs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info

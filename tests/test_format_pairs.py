@@ -106,14 +106,16 @@ def values(data: bytes) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
+@pytest.mark.parametrize("between", ["litellm", "noveum", "otlp"])
 @pytest.mark.parametrize(
     "document",
     [one for one in DOCUMENTS if one.format in ("litellm", "noveum")],
     ids=lambda one: f"{one.format}-{one.name}",
 )
-def test_there_and_back(document: Document) -> None:
-    """LiteLLM's payloads and Noveum's records to OTLP and back are the same, to the last value."""
-    back = written(document.data, document.format, "otlp", document.format)
+def test_there_and_back(document: Document, between: str) -> None:
+    """LiteLLM's payloads and Noveum's records to OTLP, or to each other, and back are the same, to
+    the last value."""
+    back = written(document.data, document.format, between, document.format)
     assert same(values(back), values(document.data))
 
 

@@ -77,7 +77,7 @@ class World:
         """Run a script of tests/clients/scripts to its end, and then stop the collector."""
         python = ENVIRONMENTS / environment / "bin" / "python"
         printed = await run_app(SCRIPTS / script, installed(python), **self.common(), **variables)
-        assert await self.running.stop() == 0, self.log
+        await self.finish()
         return printed
 
     async def run_node(self, environment: str, **variables: str) -> str:
@@ -87,8 +87,13 @@ class World:
         script = home / f"{environment}.mjs"  # packages are looked for beside the script
         script.write_bytes((SCRIPTS / script.name).read_bytes())
         printed = await run_app(script, Path("node"), **self.common(), **variables)
-        assert await self.running.stop() == 0, self.log
+        await self.finish()
         return printed
+
+    async def finish(self) -> None:
+        """Stop the collector; nothing surprised it."""
+        assert await self.running.stop() == 0, self.log
+        assert "Traceback" not in self.log, self.log
 
     def common(self) -> dict[str, str]:
         return {"OPENAI_BASE_URL": self.openai, "OPENAI_API_KEY": "sk-fake", **KEYS}

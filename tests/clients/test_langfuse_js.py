@@ -1,4 +1,4 @@
-"""Langfuse's JavaScript SDKs: the last that sends batches and the current one, only the host set."""
+"""Langfuse's JavaScript SDKs, the last with batches and the current one; only the host is set."""
 
 from __future__ import annotations
 

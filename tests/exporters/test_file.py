@@ -124,6 +124,13 @@ async def test_langfuse_is_one_ingestion_request_per_line(tmp_path: Path) -> Non
     assert {"trace-create", "generation-create"} <= {event["type"] for event in line["batch"]}
 
 
+async def test_langfuse_spans_without_ids_are_counted(tmp_path: Path) -> None:
+    """A span that belongs to no trace has no event, so it is not among what was written."""
+    lost = otlp.batch_of(Signal.TRACES, [call(), Span(span_id=SPAN, name="no trace")])
+    [sent] = await write(tmp_path / "out.jsonl", lost, format="langfuse")
+    assert (sent.items, sent.dropped) == (1, {"no_form": 1})
+
+
 async def test_langfuse_scores_are_made_of_exemplars_on_request(tmp_path: Path) -> None:
     """A data point with a traced exemplar becomes a score, the other one has no form."""
     path = tmp_path / "out.jsonl"

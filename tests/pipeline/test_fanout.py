@@ -340,9 +340,10 @@ def test_gates_are_asked_once_and_held() -> None:
     assert shared.held == 0
 
 
-def test_full_queues_refuse_before_anything_is_read() -> None:
-    """A refusing queue without room for a request of this size refuses it at the door; a blocking
-    one does not, and a request larger than the queue is let through when the queue is empty."""
+def test_full_queues_refuse_before_anything_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    """A refusing queue without room for a request of this size refuses it at the door, which the
+    log says; a blocking one does not, and a request larger than the queue is let through when the
+    queue is empty."""
     queue = FakeQueue(used=90)
     fanout = _fanout(_pipeline("traces", [queue]))
     with pytest.raises(QueueFull), fanout.admit(11):
@@ -352,6 +353,8 @@ def test_full_queues_refuse_before_anything_is_read() -> None:
     queue.used = 100
     with pytest.raises(QueueFull), fanout.admit(0):
         pytest.fail("admitted")
+    [record] = caplog.records  # the second refusal comes within ten seconds
+    assert (record.levelname, record.__dict__["exporter"]) == ("WARNING", "q")
     queue.used = 0
     with fanout.admit(5000):
         pass

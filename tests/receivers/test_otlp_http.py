@@ -253,6 +253,15 @@ async def test_refusals(
         assert not running.batches
 
 
+async def test_too_large_is_final_when_queues_are_full() -> None:
+    """What never fits is 413 although nothing has room now: 503 would bring it back for ever."""
+    async with receiving(SMALL) as running:
+        running.consumers[Signal.TRACES].refuse_entry = QueueFull("full")
+        answer = await send(running, b"\n" * 1001)
+        assert (answer.status, answer.headers.get("retry-after")) == (413, None)
+        assert (await send(running, b"\n" * 1000)).status == 503
+
+
 @pytest.mark.parametrize("media", ["", "text/plain", "application/grpc", "application/protobuf"])
 async def test_unknown_content_type(media: str) -> None:
     """Another content type is 415 with what is accepted, in JSON."""

@@ -281,8 +281,9 @@ async def test_read_body(head: str, body: bytes, ended: bytes) -> None:
             answer += piece
 
 
-async def test_client_that_leaves() -> None:
-    """A client that hangs up in the middle of its body ends as a ConnectionError, not as a bug."""
+async def test_client_that_leaves(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that hangs up in the middle of its body ends as a ConnectionError, not as a bug:
+    neither for the handler nor in the log."""
     ended = asyncio.get_running_loop().create_future()
 
     async def handler(request: web.BaseRequest) -> web.Response:
@@ -299,6 +300,7 @@ async def test_client_that_leaves() -> None:
             await writer.drain()
         async with asyncio.timeout(5):
             assert issubclass(await ended, ConnectionError)
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 async def test_a_bug_in_a_handler(caplog: pytest.LogCaptureFixture) -> None:

@@ -72,7 +72,9 @@ class Fanout:
         for destination in self._refusing:
             # Processors may make it smaller; but a queue without this much room is all but full.
             if not destination.has_room(max(1, min(size_bytes, destination.capacity))):
-                self._log.say(logging.WARNING, destination.id, _TURNED_AWAY, exporter=destination.id)
+                self._log.say(
+                    logging.WARNING, destination.id, _TURNED_AWAY, exporter=destination.id
+                )
                 raise _queue_full([destination])
         with ExitStack() as stack:
             for gate in self._gates:

@@ -255,10 +255,8 @@ def _trace_body(reader: _Reader, *, is_new: bool) -> tuple[Body | None, bool]:
     """
     reading, span = reader.reading, reader.span
     attributes = reading.attributes
-    is_root = not span.parent_span_id or attributes.get("langfuse.internal.as_root") in (
-        True,
-        "true",
-    )
+    as_root = attributes.get("langfuse.internal.as_root")
+    is_root = not span.parent_span_id or as_root is True or as_root == "true"
     if not is_root and not _has_trace_updates(reading):
         if not is_new:
             return None, False
