@@ -17,22 +17,29 @@ BUSY = {
     "model": ("resource", "span", "value"),
     "formats/otlp": ("envelope", "traces", "values", "wire"),
     "formats/langfuse": (
+        "decode",
         "events",
         "flattened",
+        "ingestion",
+        "instants",
         "io",
         "keys",
+        "merge",
         "metadata",
         "model",
         "names",
         "reading",
+        "schema",
         "schema_values",
+        "span_attributes",
+        "span_values",
         "types",
         "usage",
         "usage_roles",
         "values",
     ),
 }
-"""What runs for every span between an OTLP request and a Langfuse one."""
+"""What runs for every span between an OTLP request and a Langfuse one, both ways."""
 
 
 def busy_modules() -> list[str]:

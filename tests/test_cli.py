@@ -152,7 +152,7 @@ def test_validate_asks_the_components_too(tmp_path: Path) -> None:
     result = _run("validate", "-c", file)
 
     assert result.exit_code == 1
-    assert "none.py" in result.stderr
+    assert f"{file}:1:14: processors.python: there is no file none.py" in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -352,6 +352,18 @@ def test_a_broken_pipe_is_quiet() -> None:
 
     assert said == b""
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_told_without_a_traceback() -> None:
+    """One line that says what happened, and 1."""
+    command = [sys.executable, "-m", "genai_collector", "convert", "--from", "otlp", "--to", "otlp"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, input=LINE, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.stderr.decode() == "stopped: No space left on device\n"
+    assert done.returncode == 1
 
 
 # --- docs ----------------------------------------------------------------------------------------

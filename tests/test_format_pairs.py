@@ -18,7 +18,7 @@ import pytest
 from genai_collector.conventions import read_observation
 from genai_collector.formats import langfuse, litellm, noveum, otlp
 from genai_collector.formats.residual import diff, same
-from genai_collector.model import Signal, Span
+from genai_collector.model import Signal, Span, Value
 from tests.support.captures import FIXTURES, shared
 from tests.support.documents import (
     FORMATS,
@@ -251,6 +251,42 @@ def test_sums_say_something() -> None:
     assert len([one for one in sums if one.cached]) > 50
     assert len([one for one in sums if one.cost]) > 50
     assert len([one for one in sums if one.calls > 1]) > 5
+
+
+MODEL_CALL: Final = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+SPENT: Final = {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 7}
+
+
+def batch_body(**attributes: Any) -> dict[str, Any]:
+    """The observation that Langfuse gets for a call of a model."""
+    said = {**MODEL_CALL, **SPENT, **attributes}
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="x", attributes=said)
+    return cast("dict[str, Any]", langfuse.encode_spans([span])[-1].event["body"])
+
+
+@pytest.mark.parametrize("key", ["gen_ai.cost.total_cost", "operation.cost", "llm.response.cost"])
+def test_cost_under_other_names(key: str) -> None:
+    """Cost that Langfuse does not read is told to it; what it reads stands; agents have none."""
+    assert batch_body(**{key: 0.5})["costDetails"] == {"total": 0.5}
+    both = batch_body(**{key: 0.5, "gen_ai.usage.cost": 0.25})
+    assert both["costDetails"] == {"total": 0.25}
+    assert "costDetails" not in batch_body(**{key: 0.5, "gen_ai.operation.name": "invoke_agent"})
+
+
+def test_reasoning_is_part_of_the_output() -> None:
+    """Reasoning under OpenLIT's name is taken out of the output, not added to it."""
+    usage = batch_body(**{"gen_ai.usage.reasoning_tokens": 3})["usageDetails"]
+    assert (usage["input"], usage["output"], usage["output_reasoning_tokens"]) == (10, 4, 3)
+    assert "reasoning_tokens" not in usage
+
+
+def test_agents_have_no_tokens_in_payloads() -> None:
+    """LiteLLM's payloads are added up, so an agent's has no tokens; the span keeps them."""
+    said: dict[str, Value] = {**SPENT, "gen_ai.operation.name": "invoke_agent"}
+    [payload] = litellm.encode_spans([Span(name="agent", attributes=said)])
+    assert (payload["prompt_tokens"], payload["total_tokens"]) == (0, 0)
+    [span] = litellm.decode_payloads([payload])
+    assert span.attributes == said
 
 
 # What is missing

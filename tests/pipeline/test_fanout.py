@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genai_collector.component import ACCEPTED, Processor
-from genai_collector.errors import Overloaded, Permanent, QueueFull
+from genai_collector.errors import DecodeError, Overloaded, Permanent, QueueFull
 from genai_collector.model import Batch, Signal
 from genai_collector.pipeline.fanout import Fanout
 from genai_collector.pipeline.pipeline import Pipeline, Room
@@ -212,6 +212,28 @@ async def test_a_faulty_processor_refuses(caplog: pytest.LogCaptureFixture) -> N
     assert caught.value.reason == "processor_error"
     assert queue.batches == []
     assert caplog.records[-1].exc_info
+
+
+async def test_a_processor_that_refuses_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why, once in a while; what the sender did wrong only the sender is told."""
+    raised: list[Permanent] = [
+        Permanent("mine.py:3: KeyError", reason="processor_error", data_fault=True),
+        DecodeError("malformed"),
+    ]
+
+    def refuse(_name: str) -> str:
+        raise raised[0]
+
+    fanout = _fanout(_pipeline("traces", [FakeQueue()], Each(refuse)))
+    for _ in range(2):
+        with pytest.raises(Permanent, match=r"mine\.py"):
+            await fanout.consume(line_batch(["a"]))
+    del raised[0]
+    with pytest.raises(DecodeError):
+        await fanout.consume(line_batch(["a"]))
+    [record] = caplog.records
+    assert (record.levelname, record.__dict__["reason"]) == ("ERROR", "processor_error")
+    assert "mine.py:3: KeyError" in record.getMessage()
 
 
 async def test_blocking_waits_then_asks_all_again() -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genai_collector.component import Sent
 from genai_collector.configfile.schema import Component
 from genai_collector.errors import ConfigError, Permanent, QueueFull, Retryable
 from genai_collector.extensions.health_check import FACTORY as HEALTH_CHECK
@@ -161,6 +162,27 @@ async def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
     fields = {key: vars(last)[key] for key in ("exporter", "signal", "sent", "dropped", "left")}
     assert fields == {"exporter": "out", "signal": "traces", "sent": 2, "dropped": 0, "left": 0}
     assert last.levelno == logging.INFO
+
+
+@pytest.mark.parametrize(
+    ("reason", "level"),
+    [("not_genai", logging.INFO), ("no_form", logging.WARNING), ("refused", logging.ERROR)],
+)
+async def test_how_loud_the_last_line_is(
+    reason: str, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the configuration leaves out is no failure; what was lost is one."""
+    caplog.set_level(logging.INFO)
+    house = House()
+    receiver = house.receiver("in")
+    house.exporter("out", ScriptedExporter(lambda batch, _: Sent(batch.count - 1, {reason: 1})))
+    house.pipeline("traces", ["in"], [], ["out"])
+    service = house.build()
+    await service.start()
+    await receiver.receive(line_batch(["a", "b"]))
+    await service.stop()
+    (last,) = [line for line in caplog.records if line.message == "Exporter finished"]
+    assert (last.levelno, vars(last)["reasons"]) == (level, f"{reason}:1")
 
 
 def test_one_deadline_for_everything(caplog: pytest.LogCaptureFixture) -> None:

@@ -138,6 +138,17 @@ def test_propagate_refuses(path: str) -> None:
         _make(path=path, function="wrong", per="item").process(spans(span()))
 
 
+def test_leaving_is_a_failure_like_any_other(tmp_path: Path) -> None:
+    """sys.exit() in the user's code refuses a batch, or the configuration, but ends nothing."""
+    file = tmp_path / "leaves.py"
+    file.write_text("import sys\ndef leave(batch):\n    sys.exit(0)\n")
+    with pytest.raises(Permanent, match=r"leaves\.py:3: SystemExit"):
+        _make(path=str(file), function="leave").process(spans(span()))
+    file.write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ConfigError, match=r"cannot be loaded: leaves\.py:2: SystemExit"):
+        _make(path=str(file), function="leave")
+
+
 def test_ignore_lets_pass(path: str, caplog: pytest.LogCaptureFixture) -> None:
     """With `ignore` the batch passes as it was before the function touched it, and it is logged."""
     processor = _make(path=path, function="fail_half_way", error_mode="ignore")

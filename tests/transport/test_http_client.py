@@ -267,6 +267,9 @@ def test_only_the_host_is_shown(url: str, shown: str) -> None:
         ({"endpoint": "http://host:port"}, "expected a URL"),
         ({"compression": "snappy"}, "'gzip', 'zstd', 'deflate' or 'none'"),
         ({"compression": "gzip", "compression_params": {"level": 12}}, "levels 0 to 9"),
+        ({"headers": {"x y": "s3cret"}}, "'x y' is no name for a header"),
+        ({"headers": {"": "s3cret"}}, "'' is no name for a header"),
+        ({"headers": {"x": "s3cret\n"}}, "value of x has a line break"),
     ],
 )
 def test_what_cannot_work_is_refused(config: dict[str, Any], message: str) -> None:

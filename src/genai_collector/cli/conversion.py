@@ -63,7 +63,7 @@ def convert(
         raise typer.BadParameter(f"there is no file {str(file)!r}", param_hint="FILE")
     if output is not None and _is_same(file, output):
         raise typer.BadParameter("would overwrite the input", param_hint="--output")
-    with _quiet_broken_pipe(), ExitStack() as stack:
+    with _broken_streams(), ExitStack() as stack:
         stream = _open_input(file, stack)
         sink = _open_output(output, stack)
         failed = _convert(stream, sink, _name(file), source, target, signal, report=report)
@@ -139,11 +139,20 @@ def _open(file: Path, mode: Literal["rb", "wb"], what: str) -> BinaryIO:
 
 
 @contextmanager
-def _quiet_broken_pipe() -> Iterator[None]:
-    """A reader that has seen enough (`| head`) is no failure."""
+def _broken_streams() -> Iterator[None]:
+    """A reader that has seen enough (`| head`) is no failure; a full disk is one, without a
+    traceback."""
     try:
         yield
     except BrokenPipeError:
         # What is still in the buffer would fail again when the interpreter closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         raise typer.Exit(0) from None
+    except OSError as error:
+        _forget_output()
+        stderr().print(f"stopped: {error.strerror or error}", style="red")
+        raise typer.Exit(1) from error
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

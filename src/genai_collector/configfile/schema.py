@@ -47,6 +47,14 @@ class Component:
     id: str
     factory: Factory
     config: Config
+    place: Fault | None = field(default=None, compare=False)
+    """Where it is configured, as a fault without a message; None if not in a file."""
+
+    def fault(self, error: ConfigError) -> ConfigError:
+        """What it found wrong when it was made, with its place."""
+        if self.place is None or error.faults:
+            return error
+        return ConfigError(faults=[self.place._replace(message=str(error))])
 
 
 @dataclass(frozen=True, slots=True)

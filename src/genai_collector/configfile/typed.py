@@ -105,7 +105,9 @@ def _read_component(
         return
     config = _typed(root, path, factory.config, faults)
     if config is not None:
-        declared.components[section][name] = Component(name, factory, config)
+        declared.components[section][name] = Component(
+            name, factory, config, fault_at(place_of(root, path), path, "")
+        )
 
 
 def _factory(

@@ -28,6 +28,7 @@ from genai_collector.component import (
 )
 from genai_collector.configfile.schema import CollectorConfig, Component, PipelineSpec
 from genai_collector.delivery import DeliveryConfig, QueuedExporter
+from genai_collector.errors import ConfigError
 from genai_collector.model import Signal
 from genai_collector.pipeline.fanout import Fanout
 from genai_collector.pipeline.observe import OwnTelemetry
@@ -185,7 +186,10 @@ class _Builder:
         factory = cast("ProcessorFactory[Any]", component.factory)
         if component.id in self._shared:
             return self._shared[component.id]
-        made = factory.create(component.config, self._context("processor", component.id))
+        try:
+            made = factory.create(component.config, self._context("processor", component.id))
+        except ConfigError as exc:
+            raise component.fault(exc) from exc
         room = Room(component.id, made)
         if factory.shared:
             self._shared[component.id] = room

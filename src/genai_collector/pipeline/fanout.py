@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, cast
 
 from genai_collector.component import ACCEPTED, Acceptance, Gate, Telemetry
 from genai_collector.delivery import QuietLog
-from genai_collector.errors import QueueFull
+from genai_collector.errors import DecodeError, Permanent, QueueFull
 from genai_collector.model import Batch, Signal
 from genai_collector.pipeline.pipeline import CONNECTOR_ERROR, Destination, Pipeline, Plan
 from genai_collector.pipeline.placing import Placement, Placing, place
@@ -97,11 +97,19 @@ class Fanout:
     def _prepare(self, batch: Batch) -> list[Plan]:
         # Clones are made before anyone may change the batch; the last pipeline gets the original.
         batches = [batch.clone() for _ in self._pipelines[1:]] + [batch]
-        return [
-            plan
-            for pipeline, own in zip(self._pipelines, batches, strict=True)
-            for plan in pipeline.prepare(own).all()
-        ]
+        try:
+            return [
+                plan
+                for pipeline, own in zip(self._pipelines, batches, strict=True)
+                for plan in pipeline.prepare(own).all()
+            ]
+        except DecodeError:
+            raise  # the sender's fault, and the sender is told
+        except Permanent as exc:
+            if exc.data_fault:  # otherwise its traceback is in the log
+                message = f"A processor refused a batch for good: {exc}"
+                self._log.say(logging.ERROR, exc.reason, message, reason=exc.reason)
+            raise
 
     async def _reserve(self, needs: list[_Need], *, partly_taken: bool) -> None:
         """Room in all queues, or none. Refuses only while nothing was taken yet."""

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from genai_collector import __version__
+from genai_collector.component import LEFT_OUT, NO_FORM
 from genai_collector.delivery import DeliveryReport, QueuedExporter
 from genai_collector.errors import CollectorError
 from genai_collector.telemetry.log import component_logger
@@ -285,7 +286,8 @@ class Service:
         return finished
 
     def _say_goodbye(self, report: DeliveryReport) -> None:
-        """How a destination ended: sent, dropped and why, left. ERROR when something was lost."""
+        """How a destination ended: sent, dropped and why, left. ERROR when something was lost,
+        WARN when its format had no place for something."""
         reasons = ",".join(f"{reason}:{items}" for reason, items in sorted(report.dropped.items()))
         fields = {
             "exporter": report.id,
@@ -296,7 +298,9 @@ class Service:
             **({"reasons": reasons} if reasons else {}),
             "left": report.left,
         }
-        level = logging.ERROR if report.dropped else logging.INFO
+        level = logging.WARNING if NO_FORM in report.dropped else logging.INFO
+        if report.dropped.keys() - LEFT_OUT:
+            level = logging.ERROR
         self._log.log(level, "Exporter finished", extra=fields)
 
     # ---- signals ---------------------------------------------------------------------------

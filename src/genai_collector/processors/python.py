@@ -70,6 +70,10 @@ class PythonConfig(Config):
         return self
 
 
+_RAISED: Final = (Exception, SystemExit)
+"""What a user's code may raise: `sys.exit()` in it must not stop the collector."""
+
+
 class PythonProcessor:
     """Raises ConfigError, when it is made, with the place where loading failed."""
 
@@ -85,7 +89,7 @@ class PythonProcessor:
         before = batch.clone() if self._ignore and batch.is_encoded else None
         try:
             return self._each(batch) if self._per_item else self._whole(batch)
-        except Exception as exc:
+        except _RAISED as exc:
             if not self._ignore:
                 raise Permanent(
                     f"{self._id}: {_describe(exc)}", reason="processor_error", data_fault=True
@@ -148,32 +152,32 @@ def _load(config: PythonConfig) -> object:
 def _from_file(path: str, name: str) -> object:
     file = Path(path)
     if not file.is_file():
-        raise ConfigError(f"python: there is no file {path} (from {Path.cwd()})")
+        raise ConfigError(f"there is no file {path} (from {Path.cwd()})")
     spec = importlib.util.spec_from_file_location(f"genai_collector_user.{file.stem}", file)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"python: {path} is no Python file")
+        raise ConfigError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:
-        raise ConfigError(f"python: {path} cannot be loaded: {_describe(exc)}") from exc
+    except _RAISED as exc:
+        raise ConfigError(f"{path} cannot be loaded: {_describe(exc)}") from exc
     return _named(module, name, path)
 
 
 def _from_package(entry_point: str) -> object:
     module_name, _, name = entry_point.partition(":")
     if not module_name or not name:
-        raise ConfigError(f"python: expected package.module:name, got {entry_point!r}")
+        raise ConfigError(f"expected package.module:name, got {entry_point!r}")
     try:
         module = importlib.import_module(module_name)
-    except Exception as exc:
-        raise ConfigError(f"python: {module_name} cannot be loaded: {_describe(exc)}") from exc
+    except _RAISED as exc:
+        raise ConfigError(f"{module_name} cannot be loaded: {_describe(exc)}") from exc
     return _named(module, name, module_name)
 
 
 def _named(module: object, name: str, where: str) -> object:
     if not hasattr(module, name):
-        raise ConfigError(f"python: there is no {name} in {where}")
+        raise ConfigError(f"there is no {name} in {where}")
     return getattr(module, name)
 
 
@@ -183,15 +187,13 @@ def _bind(target: object, options: dict[str, Any]) -> Function:
         make: Callable[..., object] = target
         try:
             made = make(options=options) if _wants_options(make) else make()
-        except Exception as exc:
-            raise ConfigError(
-                f"python: {target.__name__} cannot be made: {_describe(exc)}"
-            ) from exc
+        except _RAISED as exc:
+            raise ConfigError(f"{target.__name__} cannot be made: {_describe(exc)}") from exc
         target = getattr(made, "process", None)
     if not callable(target):
-        raise ConfigError("python: neither a function nor a class with a method process")
+        raise ConfigError("neither a function nor a class with a method process")
     if inspect.iscoroutinefunction(target):
-        raise ConfigError("python: a processor cannot wait; make it a plain function, not async")
+        raise ConfigError("a processor cannot wait; make it a plain function, not async")
     function = cast("Function", target)
     return functools.partial(function, options=options) if _wants_options(function) else function
 

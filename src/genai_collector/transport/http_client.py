@@ -9,6 +9,7 @@ headers may hold secrets. What a status code means is not decided here.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,19 @@ Compression: TypeAlias = Annotated[
 ]
 
 
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_A_HEADER: Final = re.compile(r"[\0\r\n]")
+
+
+def _check_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a header")
+        if _NOT_IN_A_HEADER.search(value.get_secret_value()):
+            raise ValueError(f"the value of {name} has a line break in it")
+    return headers
+
+
 class CompressionParams(Config):
     level: int | None = Field(default=None, ge=-7, le=22)
     """Of the compression; by default gzip and deflate 1, zstd 3: speed before size."""
@@ -68,7 +82,9 @@ class HttpClientConfig(Config):
 
     endpoint: Url = ""
     """Base URL, `https://host:4318`."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_check_headers)] = Field(
+        default_factory=dict
+    )
     """Sent with every request; values are never shown."""
     compression: Compression = "gzip"
     """Of request bodies."""

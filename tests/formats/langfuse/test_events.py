@@ -31,6 +31,9 @@ def test_a_root_describes_its_trace() -> None:
     for flag in (True, "true"):
         made = span({"langfuse.internal.as_root": flag}, parent=PARENT_ID)
         assert body_of(events_of(made)[0])["name"] == "span-name"
+    for other in (1, 1.0, "True", False):
+        made = span({"langfuse.internal.as_root": other}, parent=PARENT_ID)
+        assert "name" not in body_of(events_of(made)[0])
 
 
 def test_a_child_announces_an_unseen_trace_once() -> None:

@@ -28,6 +28,7 @@ from genai_collector.formats.langfuse.values import (
     first_truthy,
     iso_from_ms,
     plain_attributes,
+    says_true,
     text,
 )
 from genai_collector.model import Event, Resource, Scope, Span
@@ -255,8 +256,7 @@ def _trace_body(reader: _Reader, *, is_new: bool) -> tuple[Body | None, bool]:
     """
     reading, span = reader.reading, reader.span
     attributes = reading.attributes
-    as_root = attributes.get("langfuse.internal.as_root")
-    is_root = not span.parent_span_id or as_root is True or as_root == "true"
+    is_root = not span.parent_span_id or says_true(attributes.get("langfuse.internal.as_root"))
     if not is_root and not _has_trace_updates(reading):
         if not is_new:
             return None, False

@@ -25,6 +25,7 @@ from genai_collector.formats.langfuse.values import (
     as_object,
     js_text,
     parse_payload,
+    says_true,
     text,
     truthy,
 )
@@ -63,7 +64,7 @@ def _record(event: Object, span: Span) -> Object:
     _add_spending(body, reading, time_ms(str(body["startTime"])))
     record: Object = {_RENAMED.get(field, field): value for field, value in body.items()}
     record["type"] = observation_type(event).upper()
-    record["isAppRoot"] = reading.attributes.get(_APP_ROOT) in (True, "true")
+    record["isAppRoot"] = says_true(reading.attributes.get(_APP_ROOT))
     found: Object = {
         **_trace_fields(reading, shared),
         "serviceName": text(shared.attributes.get("service.name")),

@@ -15,6 +15,7 @@ from genai_collector.formats.langfuse.values import (
     js_string,
     parse_json,
     parse_payload,
+    says_true,
     text,
     truthy,
 )
@@ -146,7 +147,7 @@ def public(attributes: PlainAttributes) -> bool | None:
     value = attributes.get("langfuse.trace.public")
     if value is None:
         value = attributes.get("langfuse.public")
-    return None if value is None else value is True or value == "true"
+    return None if value is None else says_true(value)
 
 
 def tags(attributes: PlainAttributes) -> list[JSON]:

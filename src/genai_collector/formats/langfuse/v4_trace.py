@@ -17,7 +17,7 @@ from genai_collector.formats.langfuse.metadata import user_metadata
 from genai_collector.formats.langfuse.reading import Reading
 from genai_collector.formats.langfuse.span_values import as_attribute
 from genai_collector.formats.langfuse.v4_observation import content_of, read_span
-from genai_collector.formats.langfuse.values import JSON, PlainAttributes, text, truthy
+from genai_collector.formats.langfuse.values import JSON, PlainAttributes, says_true, text, truthy
 from genai_collector.formats.langfuse.values import parse_payload as parsed
 from genai_collector.model import Attributes, Span, Value
 
@@ -40,9 +40,8 @@ class _Member:
         self.reading: Reading = read_span(span)
         self.attributes: PlainAttributes = self.reading.attributes
         self.shared = cast("PlainAttributes", span.resource.attributes)
-        self.is_root = not span.parent_span_id or self.attributes.get(
-            "langfuse.internal.as_root"
-        ) in (True, "true")
+        as_root = self.attributes.get("langfuse.internal.as_root")
+        self.is_root = not span.parent_span_id or says_true(as_root)
 
 
 def _trace_name(member: _Member) -> JSON:

@@ -95,6 +95,11 @@ def truthy(value: JSON) -> bool:
     return bool(value) or isinstance(value, list | dict)
 
 
+def says_true(value: JSON) -> bool:
+    """Whether a flag is set: true or "true", and nothing else (1 is not)."""
+    return value is True or value == "true"
+
+
 def first_truthy(attributes: PlainAttributes, keys: Iterable[str]) -> JSON:
     """The first truthy value under these keys, else None."""
     for key in keys:
