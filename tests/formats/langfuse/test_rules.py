@@ -255,6 +255,13 @@ def test_usage(attributes: Attributes, usage: JSON) -> None:
              '{"bedrock": {"usage": {"cacheReadInputTokens": 4}}}'},
             {"input": 5, "output": 0, "input_cache_read": 4},
         ),
+        (
+            {"gen_ai.usage.input_tokens": 9, "ai.response.providerMetadata":
+             '{"bedrock": {"usage": {"cacheReadInputTokens": 4, "cacheWriteInputTokens": 3,'
+             '"cacheCreationInputTokens": 1}}}'},
+            {"input": 1, "output": 0, "input_cache_read": 4, "input_cache_write": 3,
+             "input_cache_creation": 1},
+        ),
         ({"gen_ai.usage.input_tokens": 9, "ai.response.providerMetadata": "{"}, {"input": 9}),
         ({"gen_ai.usage.input_tokens": 9, "ai.response.providerMetadata": "7"}, {"input": 9}),
     ],

@@ -55,6 +55,7 @@ _IN_INPUT: Final = (
     "input_cache_creation_5m",
     "input_cache_creation_1h",
     "input_cache_read",
+    "input_cache_write",
 )
 
 
