@@ -216,7 +216,7 @@ async def test_outside_the_routes() -> None:
 
 
 async def test_not_http(caplog: pytest.LogCaptureFixture) -> None:
-    """Junk is a plain 400, and leaves neither a traceback nor itself in the log."""
+    """Junk is a 400 with a Status body, and leaves neither a traceback nor itself in the log."""
     with caplog.at_level(logging.DEBUG):
         async with serving(config()) as url:
             for junk in (
@@ -228,7 +228,11 @@ async def test_not_http(caplog: pytest.LogCaptureFixture) -> None:
                 async with connected(url) as (reader, writer):
                     writer.write(junk)
                     answer = await reader.read()
-                    assert b" 400 " in answer.partition(b"\r\n")[0]
+                    head, _, body = answer.partition(b"\r\n\r\n")
+                    assert b" 400 " in head.partition(b"\r\n")[0]
+                    assert b"Server: genai-collector" in head
+                    assert json.loads(body)["code"] == 3
+                    assert b"secret" not in answer
     ours = [record for record in caplog.records if record.name.startswith("genai_collector")]
     assert not any("secret" in record.getMessage() or record.exc_info for record in ours)
     assert not any(record.levelno >= logging.WARNING for record in caplog.records)

@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 
 from genai_collector.component import ByteSize, Config, Duration
 from genai_collector.errors import ConfigError, DecodeError, TooLarge
+from genai_collector.transport.connection import Server
 from genai_collector.transport.cors import Cors, CorsConfig
 from genai_collector.transport.rpc_status import Refusal, refuse
 from genai_collector.transport.sockets import Endpoint, address_of, bind, parse_endpoint
@@ -170,7 +171,7 @@ class _Listener:
         )
         self._unexpected = UnexpectedErrors(_log)
         self._servers: list[asyncio.Server] = []
-        self._web: web.Server | None = None
+        self._web: Server | None = None
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._stopping = False
@@ -210,7 +211,7 @@ class _Listener:
         self._stopping = False
         for (method, path), (claim, _) in self.claimed.items():
             self._routes.setdefault(path, {}).setdefault(method, claim.handler)
-        self._web = web.Server(
+        self._web = Server(
             self._handle,
             access_log=None,
             logger=_ServerLog(_log, {}),
