@@ -65,11 +65,32 @@ class Alive:
 
 
 class FakeReceiver(Alive):
-    """What the test feeds."""
+    """What the test feeds. Leaving waits for what is in flight, as a real door does."""
 
     consumers: Mapping[Signal, Consumer]
     context: Context
     listens: tuple[str, ...] = ()
+
+    def __init__(self, journal: list[str], name: str, fails: BaseException | None = None) -> None:
+        super().__init__(journal, name, fails)
+        self.in_flight: set[asyncio.Task[int]] = set()
+
+    def serve(self, batch: Batch) -> asyncio.Task[int]:
+        """Receive in a task that leaving waits for, 5 seconds at most."""
+        task = asyncio.create_task(self.receive(batch))
+        self.in_flight.add(task)
+        task.add_done_callback(self.in_flight.discard)
+        return task
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.in_flight:
+            await asyncio.wait(self.in_flight, timeout=5)
+        await super().__aexit__(exc_type, exc, traceback)
 
     def endpoints(self) -> list[str]:
         return list(self.listens)

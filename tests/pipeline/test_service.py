@@ -24,6 +24,7 @@ from genai_collector.extensions.health_check import HealthCheckConfig
 from genai_collector.model import Batch, Signal
 from genai_collector.pipeline import StartError, build
 from genai_collector.pipeline.observe import resource_of
+from genai_collector.pipeline.placing import weigh
 from tests.pipeline.house import LOG, Alive, House, own_telemetry
 from tests.pipeline.test_fanout import Each
 from tests.support.fakes import (
@@ -183,6 +184,34 @@ async def test_how_loud_the_last_line_is(
     await service.stop()
     (last,) = [line for line in caplog.records if line.message == "Exporter finished"]
     assert (last.levelno, vars(last)["reasons"]) == (level, f"{reason}:1")
+
+
+def test_who_waits_for_room_is_told_at_shutdown() -> None:
+    """when_full: block. A waiting client hears that it must come again, before the doors close."""
+
+    async def main() -> tuple[object, float]:
+        house = House(shutdown_timeout_s=10)
+        receiver = house.receiver("in")
+        weight = weigh(line_batch(["a"]))
+        queue = {"when_full": "block", "queue_size": f"{weight}B"}
+        house.exporter("hanging", EXPORTERS["hanging"](), timeout="0s", sending_queue=queue)
+        house.pipeline("traces", ["in"], [], ["hanging"])
+        service = house.build()
+        await service.start()
+        await receiver.receive(line_batch(["a"]))
+        waiting = receiver.serve(line_batch(["b"]))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        began = loop_time()
+        stopping = asyncio.create_task(service.stop())
+        (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+        told_after = loop_time() - began
+        await stopping
+        return outcome, told_after
+
+    outcome, told_after = run_virtual(main())
+    assert isinstance(outcome, QueueFull)
+    assert told_after < 0.1
 
 
 def test_one_deadline_for_everything(caplog: pytest.LogCaptureFixture) -> None:

@@ -61,6 +61,10 @@ class DeliveryQueue(Protocol):
         """Until `has_room`. Raises QueueFull when the queue closes, TooLarge if it never can."""
         ...
 
+    def refuse_waiting(self) -> None:
+        """Whoever waits for room now gets QueueFull."""
+        ...
+
     async def wait(self) -> bool:
         """Until `peek` and `poll` have something. False: closed and empty. Takes nothing, so
         that it may be cancelled; a durable queue reads ahead here."""
@@ -129,6 +133,12 @@ class MemoryQueue:
             room = asyncio.get_running_loop().create_future()
             self._want_room.append(room)
             await room
+
+    def refuse_waiting(self) -> None:
+        waiters, self._want_room = self._want_room, []
+        for room in waiters:
+            if not room.done():
+                room.set_exception(QueueFull("the collector is stopping"))
 
     def _wake_those_who_want_room(self) -> None:
         waiters, self._want_room = self._want_room, []

@@ -125,6 +125,11 @@ class QueuedExporter:
         QueueFull when the collector stops and TooLarge if there never will be room."""
         await self._queue.wait_for_room(weight)
 
+    def refuse_waiting(self) -> None:
+        """At shutdown: who waits for room hears now that it must come again, while there still is
+        a connection to say so."""
+        self._queue.refuse_waiting()
+
     async def put(self, batch: Batch, weight: int) -> None:
         """Take a batch into room reserved before. The reservation is used up, also if this raises.
 

@@ -217,6 +217,8 @@ class Service:
         self._stopping.begun = True
         self._deadline = self._clock() + self._shutdown_timeout_s
         self._tell_extensions("not_ready")
+        for queue in self.parts.queues:
+            queue.refuse_waiting()
         await self._close_doors()
         # While the queues still take something; but they need time to drain too.
         await self._leave(self._entered_connectors, _CONNECTORS_SHARE)
