@@ -3,12 +3,14 @@
     CollectorError
     ├── ConfigError             the configuration cannot work; carries every fault found
     └── PipelineError           data could not be taken or delivered
+        ├── Unauthenticated     the sender did not say who it is; nothing was read
         ├── Permanent           the same data will be refused every time
         │   ├── DecodeError     the payload is not what it says it is
         │   └── TooLarge        one element is over a limit
         └── Retryable           the same data may be accepted later
             ├── QueueFull       no room in a destination's queue; nothing was taken
             ├── Overloaded      memory or in-flight limit reached; nothing was read
+            ├── StorageFull     no room on disk, or none in the quota; nothing was taken
             └── Partial         some went through; `remaining` is what to try again
 
 Permanent or Retryable is decided once, where the error arises: exporters translate what their
@@ -56,6 +58,10 @@ class PipelineError(CollectorError):
     """Data could not be taken or delivered."""
 
 
+class Unauthenticated(PipelineError):
+    """The sender did not say who it is, or nobody knows it. The message is for the sender."""
+
+
 class Permanent(PipelineError):
     """The same data will be refused every time.
 
@@ -100,6 +106,10 @@ class QueueFull(Retryable):
 
 class Overloaded(Retryable):
     """A memory or in-flight limit is reached; nothing was read."""
+
+
+class StorageFull(Retryable):
+    """No room on disk, or none in the quota; nothing was taken."""
 
 
 class Partial(Retryable):

@@ -17,6 +17,13 @@ from genai_collector.component.contracts import (
     Receiver,
     Sent,
 )
+from genai_collector.component.extensions import (
+    ClientAuth,
+    Records,
+    ServerAuth,
+    Storage,
+    Stored,
+)
 from genai_collector.component.factory import (
     ALL_SIGNALS,
     SAME_SIGNAL,
@@ -43,6 +50,7 @@ __all__ = [
     "Acceptance",
     "Accepting",
     "ByteSize",
+    "ClientAuth",
     "Config",
     "Connector",
     "ConnectorFactory",
@@ -60,7 +68,11 @@ __all__ = [
     "ProcessorFactory",
     "Receiver",
     "ReceiverFactory",
+    "Records",
     "Route",
     "Sent",
+    "ServerAuth",
+    "Storage",
+    "Stored",
     "Telemetry",
 ]

@@ -22,12 +22,14 @@ from genai_collector.component.contracts import (
     Processor,
     Receiver,
 )
+from genai_collector.errors import ConfigError
 from genai_collector.model import Signal
 
 if TYPE_CHECKING:
     from genai_collector.component.telemetry import Telemetry
 
 C = TypeVar("C", bound=Config)
+E = TypeVar("E")
 
 Kind: TypeAlias = Literal["receiver", "processor", "exporter", "connector", "extension"]
 Stability: TypeAlias = Literal["stable", "beta", "alpha"]
@@ -49,6 +51,20 @@ class Context:
     listeners: Any = None
     """`transport.HttpListeners`: HTTP servers shared by the receivers with the same endpoint."""
     shutting_down: Callable[[], bool] = field(default=lambda: False)
+    extensions: Mapping[str, Lifecycle] = field(default_factory=dict)
+    """Those of `service.extensions`, by id."""
+
+    def extension(self, id: str, wanted: type[E], option: str) -> E:
+        """The extension of this id, which `option` names, if it can do what is wanted (a protocol
+        of `component.extensions`). Raises ConfigError."""
+        found = self.extensions.get(id)
+        if isinstance(found, wanted):
+            return found
+        if found is not None:
+            raise ConfigError(f"{option}: the extension {id!r} is no {wanted.__name__}")
+        able = [name for name, one in self.extensions.items() if isinstance(one, wanted)]
+        there = f"there is {', '.join(able)}" if able else "list one in service.extensions"
+        raise ConfigError(f"{option}: there is no extension {id!r} that runs; {there}")
 
 
 @dataclass(frozen=True, slots=True)

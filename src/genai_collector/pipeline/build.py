@@ -21,7 +21,10 @@ from genai_collector.component import (
     Exporter,
     ExporterFactory,
     ExtensionFactory,
+    Lifecycle,
+    Processor,
     ProcessorFactory,
+    Receiver,
     ReceiverFactory,
     Route,
     Telemetry,
@@ -77,6 +80,7 @@ class _Builder:
         self._wall_clock_ns = wall_clock_ns
         self._stopping = Stopping()
         self._parts = Parts(own=own, listeners=HttpListeners())
+        self._extensions: dict[str, Lifecycle] = {}
         self._exporters: dict[str, Exporter] = {}
         self._queues: dict[tuple[str, Signal], QueuedExporter] = {}
         self._shared: dict[str, Room] = {}
@@ -106,11 +110,13 @@ class _Builder:
             wall_clock_ns=self._wall_clock_ns,
             listeners=self._parts.listeners,
             shutting_down=self._stopping,
+            extensions=self._extensions,
         )
 
     def _add_extension(self, component: Component) -> None:
         factory = cast("ExtensionFactory[Any]", component.factory)
-        made = factory.create(component.config, self._context("extension", component.id))
+        made: Lifecycle = _made(component, factory.create, self._context("extension", component.id))
+        self._extensions[component.id] = made
         self._parts.extensions.append(Part("extension", component.id, made))
 
     def _pipeline(self, spec: PipelineSpec) -> Pipeline:
@@ -155,7 +161,7 @@ class _Builder:
             factory = cast("ConnectorFactory[Any]", component.factory)
             context = self._context("connector", component.id)
             consumer = self._fanout(route.target, targets, context)
-            made: Connector = factory.create(component.config, route, consumer, context)
+            made: Connector = _made(component, factory.create, route, consumer, context)
             self._connections[key] = Connection(component.id, made, targets)
             if isinstance(made, AbstractAsyncContextManager):
                 self._parts.connectors.append(Part("connector", component.id, made))
@@ -177,7 +183,8 @@ class _Builder:
     def _exporter(self, component: Component) -> Exporter:
         if component.id not in self._exporters:
             factory = cast("ExporterFactory[Any]", component.factory)
-            made = factory.create(component.config, self._context("exporter", component.id))
+            context = self._context("exporter", component.id)
+            made: Exporter = _made(component, factory.create, context)
             self._exporters[component.id] = made
             self._parts.exporters.append(Part("exporter", component.id, made))
         return self._exporters[component.id]
@@ -186,10 +193,8 @@ class _Builder:
         factory = cast("ProcessorFactory[Any]", component.factory)
         if component.id in self._shared:
             return self._shared[component.id]
-        try:
-            made = factory.create(component.config, self._context("processor", component.id))
-        except ConfigError as exc:
-            raise component.fault(exc) from exc
+        context = self._context("processor", component.id)
+        made: Processor = _made(component, factory.create, context)
         room = Room(component.id, made)
         if factory.shared:
             self._shared[component.id] = room
@@ -210,8 +215,16 @@ class _Builder:
             for signal in Signal
             if any(p.signal is signal for p in fed)
         }
-        made = factory.create(component.config, consumers, context)
+        made: Receiver = _made(component, factory.create, consumers, context)
         self._parts.receivers.append(Part("receiver", component.id, made))
 
     def _fanout(self, signal: Signal, pipelines: Sequence[Pipeline], context: Context) -> Fanout:
         return Fanout(signal, pipelines, self._telemetry, context.log, self._clock)
+
+
+def _made(component: Component, create: Callable[..., Any], *rest: object) -> Any:
+    """The component; what it finds wrong with its configuration gets its place in the file."""
+    try:
+        return create(component.config, *rest)
+    except ConfigError as exc:
+        raise component.fault(exc) from exc
