@@ -18,6 +18,7 @@ from genai_collector.model import LogRecord, Signal, Span
 from genai_collector.receivers.langfuse import LangfuseConfig, LangfuseReceiver
 from tests.receivers.harness import RecordingConsumer
 from tests.support.fakes import CountingTelemetry
+from tests.support.records import MemoryStorage
 
 ALL = frozenset(Signal)
 AT_ONCE = {"settle_time": "0s"}
@@ -93,18 +94,30 @@ class Running:
             await asyncio.sleep(0.001)
 
 
-@asynccontextmanager
-async def receiving(
-    config: Mapping[str, Any] | None = None, signals: frozenset[Signal] = ALL
-) -> AsyncIterator[Running]:
-    """A receiver on a free port of the loopback; what waits at the end is flushed."""
+def made(
+    config: Mapping[str, Any] | None = None,
+    signals: frozenset[Signal] = ALL,
+    storage: MemoryStorage | None = None,
+) -> tuple[LangfuseReceiver, dict[Signal, RecordingConsumer], CountingTelemetry]:
+    """A receiver on a free port of the loopback, not yet entered."""
     consumers = {signal: RecordingConsumer() for signal in Signal if signal in signals}
     telemetry = CountingTelemetry()
     settings = {"endpoint": "127.0.0.1:0", "assembly": AT_ONCE, **(config or {})}
     log = logging.getLogger("genai_collector.test")
-    receiver = LangfuseReceiver(
-        LangfuseConfig.model_validate(settings), consumers, Context("langfuse", telemetry, log)
-    )
+    extensions = {} if storage is None else {"file_storage": storage}
+    context = Context("langfuse", telemetry, log, extensions=extensions)
+    receiver = LangfuseReceiver(LangfuseConfig.model_validate(settings), consumers, context)
+    return receiver, consumers, telemetry
+
+
+@asynccontextmanager
+async def receiving(
+    config: Mapping[str, Any] | None = None,
+    signals: frozenset[Signal] = ALL,
+    storage: MemoryStorage | None = None,
+) -> AsyncIterator[Running]:
+    """A running receiver; what waits at the end is flushed."""
+    receiver, consumers, telemetry = made(config, signals, storage)
     async with receiver:
         yield Running(receiver, consumers, telemetry, receiver.endpoints()[0])
     assert not any(consumer.held for consumer in consumers.values())

@@ -15,8 +15,9 @@ from genai_collector.formats.langfuse import decode_batch, parse_ingestion
 from genai_collector.formats.langfuse.decode import Source
 from genai_collector.formats.langfuse.values import JSON
 from genai_collector.model import Span
-from genai_collector.receivers.langfuse.assembly import LATE_UPDATE, Assembly, Emission, Weighed
+from genai_collector.receivers.langfuse.assembly import Assembly, Emission, Weighed
 from genai_collector.receivers.langfuse.config import AssemblyConfig
+from genai_collector.receivers.langfuse.late import LATE_UPDATE
 from tests.support.captures import shared
 from tests.support.fakes import FakeClock
 from tests.support.plain import plain

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, NamedTuple, TypeAlias
 
-from genai_collector.formats import ids
 from genai_collector.formats.langfuse.decode import (
     Decoder,
     Source,
@@ -39,13 +38,11 @@ from genai_collector.formats.langfuse.merge import (
     observation_type,
 )
 from genai_collector.formats.langfuse.score_logs import decode_scores
-from genai_collector.formats.langfuse.span_values import json_text
 from genai_collector.model import LogRecord, Span
 from genai_collector.receivers.langfuse.config import AssemblyConfig
+from genai_collector.receivers.langfuse.late import late_update
 from genai_collector.receivers.langfuse.memory import Recent
 
-LATE_UPDATE: Final = "langfuse.late_update"
-_WARN: Final = 13
 _CLOSED_TRACES: Final = 10_000
 _CONTENT: Final = frozenset({"input", "output"})
 
@@ -58,6 +55,20 @@ class Weighed(NamedTuple):
 
     event: Object
     weight: int
+    entries: tuple[int, ...] = ()
+    """Under which a journal has it; they come back with the emission that settles it."""
+    carried: bool = False
+    """Said of a trace, and spans of an earlier life have told it."""
+
+
+class Left(NamedTuple):
+    """An observation that became a span."""
+
+    project: str
+    observation: str
+    trace: str
+    is_root: bool
+    """Whether its trace needs no other root."""
 
 
 @dataclass(slots=True)
@@ -71,14 +82,21 @@ class Emission:
     """How many of the log records are late updates."""
     early: int = 0
     """How many traces left early because memory ran short."""
+    entries: list[int] = field(default_factory=list)
+    """Of the events that need not be kept any longer when this has been sent."""
+    left: list[Left] = field(default_factory=list)
+    """The observations that are among the spans."""
+    carried: list[int] = field(default_factory=list)
+    """The entries of what these spans tell of their traces."""
 
     def __bool__(self) -> bool:
-        return bool(self.spans or self.logs)
+        return bool(self.spans or self.logs or self.entries)
 
 
 @dataclass(slots=True)
 class _Observation:
     events: list[Object] = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)
     weight: int = 0
     completed_at: float | None = None
 
@@ -96,6 +114,7 @@ class _Trace:
     """When it is looked at next."""
     events: list[Object] = field(default_factory=list)
     """All that was said of the trace itself."""
+    entries: list[int] = field(default_factory=list)
     carried: int = 0
     """How many of them a span has carried on."""
     known_at: float | None = None
@@ -157,10 +176,12 @@ class Assembly:
         emission = Emission()
         touched: dict[Key, _Trace] = {}
         now = self._clock()
-        for event, weight in events:
-            trace = self._take_one(source, event, weight, now, emission)
+        for weighed in events:
+            trace = self._take_one(source, weighed, now, emission)
             if trace is not None:
                 touched[trace.key] = trace
+            else:
+                emission.entries += weighed.entries
         for trace in touched.values():
             self._plan(trace)
         while self.pending_bytes > self._config.max_pending_bytes and self._traces:
@@ -189,6 +210,15 @@ class Assembly:
         """The clock's time at which `due` is worth asking; None while nothing waits."""
         return self._schedule[0][0] if self._schedule else None
 
+    def remember_left(self, one: Left) -> None:
+        """In an earlier life this became a span: what comes for it is late."""
+        self._emitted.add((one.project, one.observation), None)
+        home = (one.project, one.trace)
+        trace = self._closed.take(home) or _Trace(home, Decoder(Source(one.project)), self._clock())
+        trace.spans += 1
+        trace.has_root |= one.is_root
+        self._closed.add(home, trace)
+
     def flush(self) -> Emission:
         """Everything that waits, as it is."""
         emission = Emission()
@@ -200,9 +230,10 @@ class Assembly:
     # ---- taking ------------------------------------------------------------------------------
 
     def _take_one(
-        self, source: Source, event: Object, weight: int, now: float, emission: Emission
+        self, source: Source, weighed: Weighed, now: float, emission: Emission
     ) -> _Trace | None:
         """The trace that the event changed, if any."""
+        event, weight, entries, carried = weighed
         about = entity_of(event)
         if event["type"] == "score-create":
             identity = (source.project, SCORE, str(event["id"]))
@@ -218,12 +249,14 @@ class Assembly:
         if entity == TRACE:
             trace = self._trace((source.project, key), source, now)
             trace.events.append(event)
+            trace.entries += entries
+            trace.carried += carried
             trace.known_at = now if trace.known_at is None else trace.known_at
         elif (source.project, key) in self._emitted:
             self._add_late(emission, Decoder(source), event, weight)
             return None
         else:
-            trace = self._take_observation(source, key, event, weight, now)
+            trace = self._take_observation(source, key, weighed, now)
         trace.weight += weight
         trace.last_activity = now
         self.pending_bytes += weight
@@ -235,9 +268,8 @@ class Assembly:
         self._seen_events.add(identity, None)
         return True
 
-    def _take_observation(
-        self, source: Source, key: str, event: Object, weight: int, now: float
-    ) -> _Trace:
+    def _take_observation(self, source: Source, key: str, weighed: Weighed, now: float) -> _Trace:
+        event, weight, entries, _ = weighed
         body = body_of(event)
         named = body.get("traceId")
         mine = (source.project, key)
@@ -252,6 +284,7 @@ class Assembly:
         trace = self._trace(home, source, now)
         observation = trace.pending.setdefault(key, _Observation())
         observation.events.append(event)
+        observation.entries += entries
         observation.weight += weight
         if observation.completed_at is None and is_complete(observation_type(event), body):
             observation.completed_at = now
@@ -297,6 +330,7 @@ class Assembly:
             trace.spans += len(spans)
             trace.end_ns = max(trace.end_ns, last_end(spans))
             trace.carried = len(trace.events)
+            emission.carried += trace.entries
             emission.spans += spans
             if not trace.pending:
                 self._emit_root(trace, about, emission)
@@ -325,6 +359,8 @@ class Assembly:
         trace.weight -= observation.weight
         self.pending_bytes -= observation.weight
         emission.weight += observation.weight
+        emission.entries += observation.entries
+        emission.left.append(Left(trace.key[0], key, trace.key[1], trace.has_root))
 
     def _close(self, trace: _Trace, emission: Emission) -> None:
         """Emit all that waits of a trace and forget it."""
@@ -333,6 +369,8 @@ class Assembly:
         for event in trace.events[trace.carried :]:
             self._add_late(emission, trace.decoder, event, 0)
         emission.weight += trace.weight
+        emission.entries += trace.entries
+        trace.entries = []
         self.pending_bytes -= trace.weight
         del self._traces[trace.key]
         self._remember(trace)
@@ -352,22 +390,6 @@ class Assembly:
         self._closed.add(trace.key, trace)
 
     def _add_late(self, emission: Emission, decoder: Decoder, event: Object, weight: int) -> None:
-        about = entity_of(event)
-        assert about is not None
-        entity, key = about
-        record = LogRecord(
-            severity_number=_WARN,
-            event_name=LATE_UPDATE,
-            body=json_text(event),
-            attributes={"langfuse.event.type": str(event["type"])},
-            resource=decoder.resource,
-            scope=decoder.scope,
-        )
-        trace = key if entity == TRACE else body_of(event).get("traceId")
-        if isinstance(trace, str):
-            record.trace_id = ids.trace_id(trace)
-            if entity != TRACE:
-                record.span_id = ids.span_id(key)
-        emission.logs.append(record)
+        emission.logs.append(late_update(decoder, event))
         emission.weight += weight
         emission.late += 1

@@ -33,6 +33,9 @@ class AssemblyConfig(Config):
     remembered_ids: int = Field(default=100_000, gt=0)
     """How many event ids (to drop what is sent twice) and how many emitted observations (to know
     a late update) are remembered."""
+    storage: str = ""
+    """An extension such as `file_storage`: events are on disk before their sender is answered, and
+    stay there until they are in the pipelines. Without one, what waits dies with the process."""
 
 
 class LangfuseConfig(HttpServerConfig):

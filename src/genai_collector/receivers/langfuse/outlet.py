@@ -2,7 +2,8 @@
 
 A client has its answer long before its spans are made, so a refusal cannot be handed on to it.
 What the pipelines refuse for now stays here and is tried again; while too much waits, `is_full`
-has the receiver refuse new requests instead.
+has the receiver refuse new requests instead. With a journal, what does not get through before the
+end stays on disk for the next start.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from genai_collector.component import Consumer, Context
@@ -18,6 +19,7 @@ from genai_collector.errors import PipelineError, Retryable
 from genai_collector.formats.otlp import CODEC, batch_of
 from genai_collector.model import Batch, Items, Signal
 from genai_collector.receivers.langfuse.assembly import Assembly, Emission
+from genai_collector.receivers.langfuse.journal import Journal
 
 TRANSPORT: Final = "http"
 _FIRST_WAIT_S: Final = 0.2
@@ -31,6 +33,8 @@ class _Waiting:
     weight: int
     encoded: bytes | None = None
     """Set by the first try: a refused batch may have been changed by then."""
+    settles: list[Emission] = field(default_factory=list)
+    """For the journal: these are settled when this and all before it has been sent."""
 
     def batch(self) -> Batch:
         """A batch of the items as they were."""
@@ -50,7 +54,9 @@ class Outlet:
         consumers: Mapping[Signal, Consumer],
         context: Context,
         capacity: int,
+        journal: Journal,
     ) -> None:
+        self._journal = journal
         self._assembly = assembly
         self._consumers = consumers
         self._context = context
@@ -82,7 +88,14 @@ class Outlet:
             weight = emission.weight * len(items) // total
             self._waiting.append(_Waiting(signal, items, weight))
             self._bytes += weight
+        self._settle_with_last(emission)
         self._wake.set()
+
+    def _settle_with_last(self, emission: Emission) -> None:
+        """What an emission settles is settled when its last part has been sent."""
+        if not self._waiting:
+            self._waiting.append(_Waiting(Signal.TRACES, [], 0))
+        self._waiting[-1].settles.append(emission)
 
     async def run(self) -> None:
         """Emit what becomes due, until cancelled."""
@@ -118,23 +131,31 @@ class Outlet:
             wait = _FIRST_WAIT_S
             self._waiting.popleft()
             self._bytes -= first.weight
+            # What was sent must not be sent again because someone is in a hurry just now.
+            await asyncio.shield(self._journal.settle(first.settles))
 
     async def drain(self, timeout_s: float) -> None:
-        """Send everything, the assembly's rest too; what is left after `timeout_s` is counted."""
-        self.put(self._assembly.flush())
+        """Send everything, the assembly's rest too; what is left after `timeout_s` is counted. With
+        a journal only what is ready is sent: the rest is complete after the next start."""
+        if self._journal.keeps:
+            self.put_due()
+        else:
+            self.put(self._assembly.flush())
         try:
             async with asyncio.timeout(timeout_s):
                 await self.send()
         except TimeoutError:
             pass
         finally:  # also when cancelled: then the host's own deadline is over
-            for left in self._waiting:
+            for left in () if self._journal.keeps else self._waiting:
                 self._drop(left.signal, len(left.items), "shutdown")
             self._waiting.clear()
             self._bytes = 0
 
     async def _send_one(self, waiting: _Waiting) -> None:
         signal, number = waiting.signal, len(waiting.items)
+        if not number:
+            return
         consumer, context = self._consumers[signal], self._context
         batch = waiting.batch()
         with consumer.admit(waiting.weight):

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from genai_collector.component import Consumer, Context, ReceiverFactory
+from genai_collector.component import Consumer, Context, ReceiverFactory, Storage
 from genai_collector.model import Signal
 from genai_collector.receivers.langfuse.assembly import Assembly
-from genai_collector.receivers.langfuse.config import LangfuseConfig
+from genai_collector.receivers.langfuse.config import AssemblyConfig, LangfuseConfig
+from genai_collector.receivers.langfuse.journal import Journal
 from genai_collector.receivers.langfuse.outlet import Outlet
 from genai_collector.receivers.langfuse.routes import Api
 from genai_collector.transport.http_server import HttpListeners
@@ -29,7 +30,7 @@ class LangfuseReceiver:
     """Takes batches, scores and OTLP on the shared listener.
 
     Leaving: new requests are refused, everything that waits becomes spans, and those go into the
-    pipelines, which are still there.
+    pipelines, which are still there. With a storage, what is not complete waits there instead.
     """
 
     def __init__(
@@ -40,9 +41,13 @@ class LangfuseReceiver:
         self._own_listeners = HttpListeners() if context.listeners is None else None
         self._listeners: HttpListeners = self._own_listeners or context.listeners
         assembly = Assembly(config.assembly, context.clock)
-        self._outlet = Outlet(assembly, consumers, context, config.assembly.max_pending_bytes)
-        self._api = Api(config, consumers, context, assembly, self._outlet)
+        self._assembly = assembly
+        self._journal = _journal(config.assembly, context)
+        limit = config.assembly.max_pending_bytes
+        self._outlet = Outlet(assembly, consumers, context, limit, self._journal)
+        self._api = Api(config, consumers, context, assembly, self._outlet, self._journal)
         self._emitting: asyncio.Task[None] | None = None
+        self._has_journal = False
         option = f"receivers.{context.id}.endpoint"
         for route in self._api.routes():
             self._listeners.route(config, *route, option=option)
@@ -54,8 +59,28 @@ class LangfuseReceiver:
             )
         if self._own_listeners is not None:
             await self._own_listeners.start()
-        self._emitting = asyncio.create_task(self._outlet.run())
+        self._emitting = asyncio.create_task(self._emit())
         return self
+
+    async def _emit(self) -> None:
+        await self._journal.acquire()
+        self._has_journal = True
+        await self._replay()
+        await self._outlet.run()
+
+    async def _replay(self) -> None:
+        """Take again what an earlier life left on disk."""
+        async for left in self._journal.emitted():
+            self._assembly.remember_left(left)
+        events = 0
+        async for source, kept in self._journal.replay():
+            events += len(kept)
+            self._outlet.put(self._assembly.take(source, kept))
+            if self._outlet.is_full:
+                await self._outlet.send()
+        if events:
+            message = "Events from before the start were found on disk and are taken again."
+            self._context.log.info(message, extra={"events": events})
 
     async def __aexit__(
         self,
@@ -70,12 +95,24 @@ class LangfuseReceiver:
             self._emitting.cancel()
             await asyncio.gather(self._emitting, return_exceptions=True)
         await self._outlet.drain(GRACE_S)
+        if self._has_journal:
+            await self._journal.release()
 
     def endpoints(self) -> list[str]:
         """What listens where, such as `http://127.0.0.1:4318`; empty while closed."""
         scheme = "https" if self._config.tls else "http"
         addresses = self._listeners.addresses(self._config.endpoint)
         return [f"{scheme}://{address}" for address in addresses]
+
+
+def _journal(config: AssemblyConfig, context: Context) -> Journal:
+    if not config.storage:
+        return Journal()
+    storage = context.extension(config.storage, Storage, "assembly.storage")
+    owner = f"receiver.{context.id}"
+    return Journal(
+        storage.records(owner, "events"), storage.records(owner, "emitted"), config.remembered_ids
+    )
 
 
 FACTORY: Final = ReceiverFactory("langfuse", LangfuseConfig, LangfuseReceiver)

@@ -25,6 +25,7 @@ from genai_collector.receivers.langfuse.answers import answer, invalid, refusal_
 from genai_collector.receivers.langfuse.assembly import Assembly, Weighed
 from genai_collector.receivers.langfuse.auth import Access, Denied, Keys
 from genai_collector.receivers.langfuse.config import LangfuseConfig
+from genai_collector.receivers.langfuse.journal import Journal
 from genai_collector.receivers.langfuse.otel import otlp_handler
 from genai_collector.receivers.langfuse.outlet import Outlet
 from genai_collector.receivers.otlp.http import OtlpHttpHandler
@@ -57,7 +58,9 @@ class Api:
         context: Context,
         assembly: Assembly,
         outlet: Outlet,
+        journal: Journal,
     ) -> None:
+        self._journal = journal
         self._config = config
         self._consumers = consumers
         self._context = context
@@ -149,7 +152,7 @@ class Api:
         with self._admit(request):
             body = await self._body(request)
             judged = await work(len(body), parse_ingestion, body, scores_only=access.scores_only)
-            self._take(judged, source_of(judged.metadata, access.project), len(body))
+            await self._take(judged, source_of(judged.metadata, access.project), len(body))
         return answer(HTTPStatus.MULTI_STATUS, judged.answer())
 
     async def _scores(self, request: web.BaseRequest, access: Access) -> web.StreamResponse:
@@ -162,12 +165,12 @@ class Api:
             if judged.refused:
                 return invalid("; ".join(error.error for error in judged.refused))
             source = Source(access.project, request.headers.get("X-Langfuse-Sdk-Name", "").lower())
-            self._take(judged, source, len(body))
+            await self._take(judged, source, len(body))
         ids: list[JSON] = [body_of(event)["id"] for event in judged.events]
         told = {"id": ids[0]} if not isinstance(given, list) else {"ids": ids}
         return answer(HTTPStatus.OK, told)
 
-    def _take(self, judged: Ingestion, source: Source, size: int) -> None:
+    async def _take(self, judged: Ingestion, source: Source, size: int) -> None:
         self._check_open()
         if judged.refused:
             context = self._context
@@ -175,7 +178,10 @@ class Api:
         if judged.events:
             weight = max(1, size // len(judged.events))
             events = [Weighed(event, weight) for event in judged.events]
-            self._outlet.put(self._assembly.take(source, events))
+            kept = await self._journal.keep(source, events)
+            # Closed meanwhile: they are on disk, and taken at the next start.
+            if not (self._closed and self._journal.keeps):
+                self._outlet.put(self._assembly.take(source, kept))
 
     def _admit(self, request: web.BaseRequest) -> AbstractContextManager[None]:
         self._check_open()
