@@ -112,9 +112,18 @@ class StorageFull(Retryable):
     """No room on disk, or none in the quota; nothing was taken."""
 
 
+class Refused(NamedTuple):
+    """Items that a destination refused for good, each of them known."""
+
+    batch: Batch
+    reason: str
+    message: str
+    """The destination's own words."""
+
+
 class Partial(Retryable):
     """Some went through: `sent` items did, `dropped` were refused for good (reason -> items),
-    `remaining` may be tried again."""
+    `remaining` may be tried again. `refused` are the dropped items where they are known."""
 
     def __init__(
         self,
@@ -123,9 +132,11 @@ class Partial(Retryable):
         remaining: Batch,
         sent: int,
         dropped: Mapping[str, int] | None = None,
+        refused: Sequence[Refused] = (),
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.remaining = remaining
         self.sent = sent
         self.dropped = dict(dropped or {})
+        self.refused = refused

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from genai_collector.component import Sent
-from genai_collector.errors import Partial, PipelineError, Retryable
+from genai_collector.errors import Partial, PipelineError, Refused, Retryable
 from genai_collector.formats.langfuse import EncodedEvent
 from genai_collector.model import Batch, Items, LogRecord, Metric, Signal, Span
 
@@ -87,6 +87,8 @@ class Attempt:
         self._missing = Counter(encoded.span_index for encoded in events)
         """Item -> events that are still to be taken."""
         self._reasons: dict[int | None, str] = {}
+        self._refusals: dict[int | None, str] = {}
+        """Item -> what was said when it was refused, for those that a dead letter can keep."""
         self._message = ""
         self.has_answers = False
 
@@ -101,6 +103,7 @@ class Attempt:
     def drop(self, encoded: EncodedEvent, reason: str, message: str) -> None:
         """The event cannot be sent; its item counts as dropped."""
         self._reasons.setdefault(encoded.span_index, reason)
+        self._refusals.setdefault(encoded.span_index, message)
         self._missing[encoded.span_index] -= 1
         self.remark(message)
 
@@ -122,6 +125,7 @@ class Attempt:
                 self._reasons.setdefault(encoded.span_index, error.reason)
                 is_v4 = error.reason == EVENTS_ONLY
                 self._message = _EVENTS_ONLY_HELP if is_v4 else f"{error.status}: {error.message}"
+                self._refusals.setdefault(encoded.span_index, self._message)
 
     def interrupted(self, cause: PipelineError) -> PipelineError:
         """What to raise when a request failed: its own error if nothing was settled before."""
@@ -135,7 +139,26 @@ class Attempt:
         if any(self._missing.values()):
             raise self._partial(self._message, None)
         dropped = Counter(self._reasons.values())
-        return Sent(self._batch.count - dropped.total(), dropped, self._message)
+        sent = self._batch.count - dropped.total()
+        return Sent(sent, dropped, self._message, self._refused())
+
+    def _refused(self) -> list[Refused]:
+        """What was refused and is not to be tried again, a batch for each reason."""
+        if not self._refusals:
+            return []
+        items: dict[str, list[Span | LogRecord | Metric]] = {}
+        said: dict[str, str] = {}
+        for item, indexes in _units(self._batch):
+            at = next((index for index in indexes if index in self._refusals), None)
+            if at is None or any(self._missing.get(index) for index in indexes):
+                continue
+            reason = self._reasons[at]
+            items.setdefault(reason, []).append(item)
+            said.setdefault(reason, self._refusals[at])
+        return [
+            Refused(self._batch.with_items(cast("Items", found)), reason, said[reason])
+            for reason, found in items.items()
+        ]
 
     def _partial(self, message: str, retry_after: float | None) -> Partial:
         remaining: list[Span | LogRecord | Metric] = []
@@ -157,6 +180,7 @@ class Attempt:
             remaining=self._batch.with_items(left),
             sent=sent,
             dropped=dropped,
+            refused=self._refused(),
             retry_after=retry_after,
         )
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from genai_collector.component import Context, Sent
 from genai_collector.delivery.http_errors import http_error
-from genai_collector.errors import Partial, PipelineError, Retryable
+from genai_collector.errors import Partial, PipelineError, Refused, Retryable
 from genai_collector.exporters._langfuse_attempt import Recent
 from genai_collector.exporters._langfuse_config import LangfuseConfig
 from genai_collector.formats import otlp
@@ -55,6 +55,7 @@ class OtlpTraces:
     async def export(self, batch: Batch) -> Sent:
         spans = [span for span in batch.view_spans() if span.trace_id and span.span_id]
         dropped = Counter({MISSING_IDS: batch.count - len(spans)})
+        refused = _without_ids(batch) if dropped.total() else []
         fresh = [span for span in spans if _identity(span) not in self._sent]
         messages = []
         if dropped.total():
@@ -63,11 +64,16 @@ class OtlpTraces:
             messages.append("some spans had been sent before")
         done = len(spans) - len(fresh)
         prepared = prepare(fresh, keep_unmapped=self._config.keep_unmapped)
-        await self._send(batch, prepared, done, +dropped)
-        return Sent(len(spans), +dropped, "; ".join(messages))
+        await self._send(batch, prepared, done, +dropped, refused)
+        return Sent(len(spans), +dropped, "; ".join(messages), refused)
 
     async def _send(
-        self, batch: Batch, prepared: Sequence[Span], done: int, dropped: Mapping[str, int]
+        self,
+        batch: Batch,
+        prepared: Sequence[Span],
+        done: int,
+        dropped: Mapping[str, int],
+        refused: Sequence[Refused],
     ) -> None:
         """Everything, request by request. When one fails, those before it stay delivered."""
         started = self._context.clock()
@@ -87,6 +93,7 @@ class OtlpTraces:
                     remaining=batch.with_items(list(prepared[at:])),
                     sent=done + at,
                     dropped=dropped,
+                    refused=refused,
                     retry_after=exc.retry_after if isinstance(exc, Retryable) else None,
                 ) from exc
             at += len(part)
@@ -133,6 +140,11 @@ def _as_it_came(batch: Batch, body: bytes, compression: str) -> bytes | None:
     if compressed is None or compression != "gzip" or compressed.encoding not in _GZIP:
         return None
     return compressed.data if body is batch.encoded() else None
+
+
+def _without_ids(batch: Batch) -> list[Refused]:
+    lost = [span for span in batch.view_spans() if not (span.trace_id and span.span_id)]
+    return [Refused(batch.with_items(lost), MISSING_IDS, "a span without ids has no place there")]
 
 
 def _identity(span: Span) -> Hashable:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn
 
-from genai_collector.component import NOT_GENAI
-from genai_collector.errors import Partial, Permanent, Retryable
+from genai_collector.component import NOT_GENAI, Sent
+from genai_collector.errors import Partial, Permanent, Refused, Retryable
 from genai_collector.model import Batch, Items, LogRecord, Metric, Point, Signal, Span
 
 # An attempt with several requests ends in good time, so that what it sent is not sent again.
@@ -59,6 +59,8 @@ class Attempt:
         self.sent = 0
         self._whole_records = whole_records
         self.dropped: Counter[str] = Counter()
+        self.dead: list[Refused] = []
+        """What was dropped because the destination refused it."""
         self.message = ""
         self._batch = batch
         self._groups = groups
@@ -87,10 +89,10 @@ class Attempt:
             raise error
         self.message = str(error)
         if not error.data_fault:
-            self.dropped[error.reason] += _count(self.remaining)
+            self._drop(self.remaining, error)
             self._at = len(self._groups)
         elif len(self._groups[self._at]) == 1:
-            self.dropped[error.reason] += _count(self._groups[self._at])
+            self._drop(self._groups[self._at], error)
             self._at += 1
         else:
             self._stop(str(error), None)
@@ -102,8 +104,17 @@ class Attempt:
             self._groups[self._at : self._at + 1] = [group[:middle], group[middle:]]
             return
         self.message = str(error)
-        self.dropped[error.reason] += _count(group)
+        self._drop(group, error)
         self._at += 1
+
+    def _drop(self, pieces: list[Piece], error: Permanent) -> None:
+        self.dropped[error.reason] += _count(pieces)
+        batch = self._batch.with_items(_items(pieces, self._batch.signal))
+        self.dead.append(Refused(batch, error.reason, str(error)))
+
+    def end(self) -> Sent:
+        """How it ended, when there are no more requests."""
+        return Sent(self.sent, self.dropped, self.message, self.dead)
 
     def _poisoned(self, error: Permanent) -> bool:
         """One bad record among several requests: the others need not be halved for it."""
@@ -126,6 +137,7 @@ class Attempt:
             remaining=self._batch.with_items(_items(self.remaining, self._batch.signal)),
             sent=self.sent,
             dropped=self.dropped,
+            refused=self.dead,
             retry_after=retry_after,
         )
 

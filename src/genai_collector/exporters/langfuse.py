@@ -30,6 +30,7 @@ from genai_collector.exporters._langfuse_otlp import MISSING_IDS, OtlpTraces
 from genai_collector.formats import langfuse
 from genai_collector.formats.langfuse import EncodedEvent
 from genai_collector.model import Batch, Signal
+from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.http_client import HttpClient, Transport, host_of
 
 __all__ = ["FACTORY", "Langfuse", "LangfuseConfig"]
@@ -56,7 +57,8 @@ class Langfuse:
         self._context = context
         self._host = host_of(config.endpoint)
         self._now_s = lambda: context.wall_clock_ns() / 1e9
-        self._client = HttpClient(config) if transport is None else None
+        auth = client_auth(config.auth, context)
+        self._client = HttpClient(config, auth) if transport is None else None
         self._transport = transport or self._client
         self._headers = _headers(config.public_key, config.secret_key.get_secret_value())
         self._json_headers = {"Content-Type": "application/json", **self._headers}

@@ -33,6 +33,7 @@ from genai_collector.errors import Permanent, Retryable
 from genai_collector.exporters._records import Attempt, Piece, groups_of
 from genai_collector.formats import litellm
 from genai_collector.model import Batch
+from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.http_client import (
     HttpClient,
     HttpClientConfig,
@@ -76,7 +77,8 @@ class Litellm:
         self._config = config
         self._clock = context.clock
         self._now_s = lambda: context.wall_clock_ns() / 1e9
-        self._client = HttpClient(config) if transport is None else None
+        auth = client_auth(config.auth, context)
+        self._client = HttpClient(config, auth) if transport is None else None
         self._transport = transport or self._client
 
     async def __aenter__(self) -> Self:
@@ -110,7 +112,7 @@ class Litellm:
             else:
                 attempt.took()
             attempt.pause(self._clock() - started, self._config.timeout)
-        return Sent(attempt.sent, attempt.dropped, attempt.message)
+        return attempt.end()
 
     def _pieces(self, batch: Batch) -> Iterator[Piece]:
         others = self._config.other_spans == "send"

@@ -38,6 +38,7 @@ from genai_collector.exporters._noveum_traces import TraceParts
 from genai_collector.exporters._records import Attempt, Piece, groups_of
 from genai_collector.formats import noveum
 from genai_collector.model import Batch, Signal
+from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.http_client import (
     HttpClient,
     HttpClientConfig,
@@ -112,7 +113,8 @@ class Noveum:
         self._config = config
         self._clock = context.clock
         self._now_s = lambda: context.wall_clock_ns() / 1e9
-        self._client = HttpClient(config) if transport is None else None
+        auth = client_auth(config.auth, context)
+        self._client = HttpClient(config, auth) if transport is None else None
         self._transport = transport or self._client
         self._traces = TraceParts(
             noveum.TraceEncoder(config.project, config.environment), config.max_batch_bytes
@@ -164,7 +166,7 @@ class Noveum:
             else:
                 attempt.took()
             attempt.pause(self._clock() - started, self._config.timeout)
-        return Sent(attempt.sent, attempt.dropped, attempt.message)
+        return attempt.end()
 
     def _pieces(self, batch: Batch) -> Iterator[Piece]:
         spelling = self._config.spelling

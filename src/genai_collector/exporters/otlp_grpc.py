@@ -33,6 +33,7 @@ from genai_collector.delivery.grpc_errors import grpc_error
 from genai_collector.errors import Retryable
 from genai_collector.exporters._otlp import sent_of_protobuf
 from genai_collector.model import Batch, Signal
+from genai_collector.transport.authentication import AuthConfig, client_auth
 from genai_collector.transport.compression import LARGE_BODY_BYTES
 from genai_collector.transport.tls import ClientTLS, channel_credentials
 
@@ -82,6 +83,8 @@ class OtlpGrpcConfig(DeliveryConfig):
     """The bounded queue, its workers and their batching; `null` is `enabled: false`."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Sent as metadata with every call; values are never shown."""
+    auth: AuthConfig | None = None
+    """Whose credentials go with every call; they win over `headers`."""
     compression: Annotated[Literal["gzip", "none"], BeforeValidator(_grpc_compression)] = "gzip"
     """Of requests."""
     tls: ClientTLS = ClientTLS()
@@ -157,6 +160,7 @@ class OtlpGrpc:
         self._target, secure = _target(config.endpoint)
         self._secure = not config.tls.insecure if secure is None else secure
         self._metadata = [(k.lower(), v.get_secret_value()) for k, v in config.headers.items()]
+        self._auth = client_auth(config.auth, context)
         self._compresses = config.compression != "none"
         self._channel: grpc.Channel | None = None
         self._calls: dict[Signal, Any] = {}
@@ -192,7 +196,7 @@ class OtlpGrpc:
             self._calls[batch.signal].future,
             body,
             timeout=self._config.timeout or None,
-            metadata=self._metadata,
+            metadata=self._call_metadata(),
             wait_for_ready=self._config.wait_for_ready,
         )
         large = self._compresses and len(body) >= LARGE_BODY_BYTES
@@ -203,8 +207,19 @@ class OtlpGrpc:
             raise Retryable(f"{self._target}: the request was cancelled") from exc
         except grpc.RpcError as exc:
             raise grpc_error(
-                exc.code(), exc.details(), exc.trailing_metadata(), self._target
+                exc.code(),
+                exc.details(),
+                exc.trailing_metadata(),
+                self._target,
+                renewable=self._auth is not None,
             ) from exc
+
+    def _call_metadata(self) -> list[tuple[str, str]]:
+        """The configured headers, and the authenticator's as of now in place of its namesakes."""
+        if self._auth is None:
+            return self._metadata
+        own = {name.lower(): value for name, value in self._auth.request_headers().items()}
+        return [pair for pair in self._metadata if pair[0] not in own] + list(own.items())
 
 
 async def _started_in_thread(start: Callable[[], Any]) -> Any:

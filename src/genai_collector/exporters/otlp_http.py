@@ -23,6 +23,7 @@ from genai_collector.errors import Permanent
 from genai_collector.exporters._otlp import items_of, sent_of_json, sent_of_protobuf
 from genai_collector.formats import otlp
 from genai_collector.model import Batch, Signal
+from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.compression import IDENTITY
 from genai_collector.transport.http_client import (
     HttpClient,
@@ -89,7 +90,8 @@ class OtlpHttp:
         self, config: OtlpHttpConfig, context: Context, transport: Transport | None = None
     ) -> None:
         self._config = config
-        self._client = HttpClient(config) if transport is None else None
+        auth = client_auth(config.auth, context)
+        self._client = HttpClient(config, auth) if transport is None else None
         self._transport = transport or self._client
         self._now_s = lambda: context.wall_clock_ns() / 1e9
         self._base_headers = {"Content-Type": _CONTENT_TYPES[config.encoding]}
