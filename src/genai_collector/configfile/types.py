@@ -17,6 +17,8 @@ from genai_collector.configfile.tree import ListNode, MapNode, Node
 
 REDACTED: Final = "[REDACTED]"
 _USERINFO: Final = re.compile(r"(\w://[^/@:\s]*):[^/@\s]+@")
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#]*\?[^\s#]*")
+_QUERY_VALUE: Final = re.compile(r"=[^&;\s]+")
 
 
 def at_path(annotation: Any, path: Sequence[str | int]) -> list[Any]:
@@ -54,12 +56,18 @@ def redact(node: Node, *annotations: Any) -> Any:
     secret = any(_is_secret(one) for annotation in annotations for one in _alternatives(annotation))
     if node.value is not None and secret:
         return REDACTED
-    return hide_userinfo(node.value) if isinstance(node.value, str) else node.value
+    return hide_in_urls(node.value) if isinstance(node.value, str) else node.value
 
 
-def hide_userinfo(text: str) -> str:
-    """The text without the password of a URL in it."""
-    return _USERINFO.sub(rf"\1:{REDACTED}@", text)
+def hide_in_urls(text: str) -> str:
+    """The text without the passwords of URLs in it, and without the values of their queries, where
+    some services want their keys."""
+    return _URL.sub(_without_values, _USERINFO.sub(rf"\1:{REDACTED}@", text))
+
+
+def _without_values(url: re.Match[str]) -> str:
+    address, mark, query = url[0].partition("?")
+    return address + mark + _QUERY_VALUE.sub(f"={REDACTED}", query)
 
 
 def _all_below(annotations: Sequence[Any], key: str | int) -> list[Any]:

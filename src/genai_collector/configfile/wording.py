@@ -21,7 +21,7 @@ from genai_collector.configfile.tree import (
     is_broken,
     place_of,
 )
-from genai_collector.configfile.types import fields_at, hide_userinfo, holds_secret
+from genai_collector.configfile.types import fields_at, hide_in_urls, holds_secret
 from genai_collector.errors import Fault
 
 _EXPECTED: Final = {
@@ -178,7 +178,7 @@ def _got(node: Node | None, *, hidden: bool) -> str:
         return ", got nothing"
     if isinstance(node.value, bool):
         return f", got {str(node.value).lower()}"
-    shown = hide_userinfo(node.value) if isinstance(node.value, str) else node.value
+    shown = hide_in_urls(node.value) if isinstance(node.value, str) else node.value
     text = repr(shown)
     return f", got {text if len(text) <= _LONGEST else text[: _LONGEST - 4] + '...' + text[-1]}"
 
