@@ -38,8 +38,18 @@ fmt: $(BIN)/.dev ## Format and repair what can be repaired
 cover: $(BIN)/.dev $(OPENLIT)/.installed ## Run the tests and show what they do not reach
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
 
-fuzz: $(BIN)/.dev ## Throw mutated requests at the receiver for FUZZ_SECONDS (default 60)
+fuzz: $(BIN)/.dev ## Throw mutated requests at every route for FUZZ_SECONDS (default 60), and as long at the decoders of OTLP
+	$(BIN)/python -m tests.fuzz.fuzz_routes
 	$(BIN)/python -m tests.fuzz.fuzz_otlp
+
+attacks: $(BIN)/.dev ## Attack a running collector in every way of docs/security.md and print the table
+	$(BIN)/python -m tests.attacks
+
+crash: $(BIN)/.dev ## Kill the collector, its destinations and its disk, and look for losses (CRASH_KILLS, default 60; CRASH_SEED)
+	$(BIN)/python -m tests.crash $(if $(CRASH_KILLS),--kills $(CRASH_KILLS)) $(if $(CRASH_SEED),--seed $(CRASH_SEED))
+
+soak: $(BIN)/.dev ## Send at the highest rate for SOAK_SECONDS (default 600) and watch memory, tasks and losses
+	$(BIN)/python -m bench.soak
 
 bench: $(BIN)/.dev ## Measure CPU per span, as ratios inside one run
 	$(BIN)/python -m bench
@@ -92,4 +102,4 @@ $(NODE_CLIENTS): .venvs/clients/%/.npm: tests/clients/requirements/%/package.jso
 	cd $(@D) && npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock --legacy-peer-deps
 	@touch $@
 
-.PHONY: help run example test lint check fmt cover fuzz bench compile interpreted test-backends test-clients test-clients-node clean
+.PHONY: help run example test lint check fmt cover fuzz attacks crash soak bench compile interpreted test-backends test-clients test-clients-node clean

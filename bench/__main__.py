@@ -4,8 +4,9 @@
 
 Each comparison runs the bare server and the collector in turn, A B A B, on the same requests (512
 OpenLIT spans of 3.6 kB with unique prompts) and prints the median of each with the ratio. CPU is
-the measured process's user and system time; load generator and sinks are other processes. After
-that come translations between other formats, in this process (see `bench.conversion`).
+the measured process's user and system time; load generator and sinks are other processes. The queue
+on disk is measured against the one in memory (see `bench.durable`). After that come translations
+between other formats, in this process (see `bench.conversion`).
 Absolute numbers are this machine's; the ratios travel.
 """
 
@@ -24,7 +25,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench import conversion, load, payload, processes
+from bench import conversion, durable, load, payload, processes
 from bench.processes import Process
 from bench.walk import walk_cpu_per_span_us
 from genai_collector.formats.langfuse import events
@@ -218,6 +219,9 @@ async def main() -> None:
         for case in CASES:
             if args.only in case.name:
                 await compare(case, plain, args.rounds, args.requests, directory)
+        for row in durable.ROWS:
+            if args.only in row.name:
+                await durable.Comparison(row, plain, args.requests, directory, settled)(args.rounds)
         conversion.run(args.only, args.rounds)
         if not args.only or args.only in "memory":
             await idle_memory(EXAMPLE.read_text(), directory)

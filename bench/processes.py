@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -66,9 +66,12 @@ def wait_for_port(port: int, process: Process, log: pathlib.Path) -> None:
 
 
 @contextmanager
-def started(args: list[str], port: int, directory: pathlib.Path, name: str) -> Iterator[Process]:
+def started(
+    args: list[str], port: int, directory: pathlib.Path, name: str, prefix: Sequence[str] = ()
+) -> Iterator[Process]:
+    """A module of Python; `prefix` is a command that execs it."""
     log = directory / f"{name}-{port}.log"
-    process = Process([sys.executable, "-m", *args], log)
+    process = Process([*prefix, sys.executable, "-m", *args], log)
     try:
         wait_for_port(port, process, log)
         yield process
@@ -84,10 +87,12 @@ def server(kind: str, directory: pathlib.Path) -> Iterator[tuple[Process, int]]:
 
 
 @contextmanager
-def collector(config: str, port: int, directory: pathlib.Path) -> Iterator[Process]:
+def collector(
+    config: str, port: int, directory: pathlib.Path, prefix: Sequence[str] = ()
+) -> Iterator[Process]:
     """The collector on this configuration; ready when its receiver's port answers."""
     path = directory / f"collector-{port}.yaml"
     path.write_text(config)
     args = ["genai_collector", "run", "--config", str(path)]
-    with started(args, port, directory, "collector") as process:
+    with started(args, port, directory, "collector", prefix) as process:
         yield process

@@ -19,10 +19,11 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 LEVELS = (
     ("__init__", "model", "errors"),
     ("conventions", "formats", "component"),
-    ("telemetry", "transport", "delivery", "configfile"),
+    ("telemetry", "transport", "storage", "delivery", "configfile"),
     ("receivers", "processors", "exporters", "connectors", "extensions"),
     ("pipeline",),
     ("components", "convert"),
+    ("trials",),
     ("cli",),
     ("__main__",),
 )
@@ -32,6 +33,7 @@ BESIDE = {
     ("errors", "model"),  # for types only
     ("formats", "conventions"),
     ("delivery", "transport"),
+    ("delivery", "storage"),
 }
 """(importer, imported) on one level."""
 

@@ -25,9 +25,9 @@ def converted(data: bytes, source: str, target: str, signal: Signal | None = Non
 
 
 def one(data: bytes, source: str, target: str, signal: Signal | None = None) -> Outcome:
-    [outcome] = converted(data, source, target, signal)
-    assert outcome.output is not None, outcome.problems
-    return outcome
+    first, *_ = converted(data, source, target, signal)
+    assert first.output is not None, first.problems
+    return first
 
 
 def batch(*bodies: dict[str, Any], kind: str = "score-create") -> bytes:
@@ -85,16 +85,66 @@ def test_seeds_to_noveum(seed: str) -> None:
 
 
 def test_scores_are_logs() -> None:
-    """Scores are converted as logs, by themselves or when asked; beside traces it is said."""
+    """Scores are converted as logs, by themselves or when asked; beside traces they are a line of
+    their own, and where one file has one signal a note says so."""
     scores = batch(SCORE)
     alone = one(scores, "langfuse", "otlp")
     assert b"resourceLogs" in (alone.output or b"")
     back = one(alone.output or b"", "otlp", "langfuse")
     assert json.loads(back.output or b"")["batch"][0]["body"].items() >= SCORE.items()
     data = (FIXTURES / "langfuse" / "py2_lowlevel.json").read_bytes()
-    beside = one(data, "langfuse", "otlp")
-    assert list(beside.problems) == ["4 scores are not traces; convert them as logs"]
-    assert one(data, "langfuse", "otlp", Signal.LOGS).problems == []
+    traces, logs = converted(data, "langfuse", "otlp")
+    assert traces.line == logs.line
+    assert not traces.notes
+    assert logs.output == one(data, "langfuse", "otlp", Signal.LOGS).output
+    assert traces.output == one(data, "langfuse", "otlp", Signal.TRACES).output
+    for target, signal in (("litellm", None), ("otlp_proto", None), ("otlp", Signal.TRACES)):
+        [outcome] = converted(data, "langfuse", target, signal)
+        assert not outcome.problems
+        assert [note.split()[0] for note in outcome.notes] == ["4"]
+
+
+@pytest.mark.parametrize("path", BATCHES, ids=lambda path: path.stem)
+def test_batches_to_batches(path: Any) -> None:
+    """Batch to batch keeps scores where they were and the SDK's name and version, also twice."""
+    data = path.read_bytes()
+    once = one(data, "langfuse", "langfuse").output or b""
+    twice = one(once, "langfuse", "langfuse").output or b""
+    sent, *others = (json.loads(text) for text in (data, once, twice))
+    for other in others:
+        for key in ("sdk_name", "sdk_version", "sdk_integration"):
+            assert other.get("metadata", {}).get(key) == sent.get("metadata", {}).get(key)
+        assert len(_scores(other)) == len(_scores(sent))
+
+
+def _scores(document: Any) -> list[Any]:
+    return [event for event in document["batch"] if event["type"] == "score-create"]
+
+
+def test_scores_that_somebody_changed() -> None:
+    """A score's record whose metadata is no JSON any more, or whose time is gone, is a score."""
+    text = one(batch({**SCORE, "metadata": {"a": 1}}), "langfuse", "otlp").output or b""
+    [resource] = json.loads(text)["resourceLogs"]
+    record = resource["scopeLogs"][0]["logRecords"][0]
+    kept = []
+    for attribute in record["attributes"]:
+        if attribute["key"] == "langfuse.score.metadata":
+            attribute["value"] = {"stringValue": "{a"}
+        if attribute["key"] != "langfuse.score.timestamp":
+            kept.append(attribute)
+    record["attributes"] = kept
+    changed = json.dumps({"resourceLogs": [resource]}).encode()
+    [event] = json.loads(one(changed, "otlp", "langfuse").output or b"")["batch"]
+    assert event["body"]["metadata"] == "{a"
+    assert event["timestamp"] == "2025-01-01T00:00:00.000Z"
+
+
+def test_empty_requests() -> None:
+    """An empty request is one of traces in every encoding, unless it is said what it is."""
+    assert one(b"", "otlp_proto", "otlp").output == one(b"{}", "otlp", "otlp").output
+    asked = one(b"", "otlp_proto", "otlp", Signal.LOGS).output
+    assert asked is not None
+    assert b"resourceLogs" in asked
 
 
 def test_bad_documents() -> None:

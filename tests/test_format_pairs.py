@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 import pytest
 
 from genai_collector.conventions import read_observation
+from genai_collector.conventions.content import structured
 from genai_collector.formats import langfuse, litellm, noveum, otlp
 from genai_collector.formats.residual import diff, same
 from genai_collector.model import Signal, Span, Value
@@ -24,7 +25,6 @@ from tests.support.documents import (
     FORMATS,
     Document,
     documents,
-    only_scores_are_left,
     outcome,
     written,
 )
@@ -80,7 +80,7 @@ def test_every_pair(document: Document, target: str) -> None:
     """It can be converted, its target's own reader takes it, and twice is the same bytes."""
     first = outcome(document.data, document.format, target)
     again = outcome(document.data, document.format, target)
-    assert only_scores_are_left(first.problems)
+    assert not first.problems
     assert VALID[target](first.output or b"")
     assert again.output == first.output
     assert again.losses == first.losses
@@ -166,6 +166,37 @@ def _changes(kind: str, path: list[Any], change: list[Any], before: dict[str, An
     if type(old) is float and change == [int(old)]:
         return {"whole numbers"}
     return {f"{kind}." + ".".join(map(str, path))}
+
+
+def test_batches_of_spans_there_and_back() -> None:
+    """A batch that was made from spans is the same batch again after it has been spans: in the
+    server's eyes, who stores content as text, all is the same but what is named here."""
+    shared("captures")
+    found: set[str] = set()
+    for document in OTLP:
+        batch = written(document.data, "otlp", "langfuse")
+        before = _with_texts(merged(batch))
+        after = _with_texts(merged(written(batch, "langfuse", "otlp", "langfuse")))
+        assert before.keys() == after.keys()
+        for key in before:
+            changes = cast("list[list[Any]]", diff(before[key], after[key]))
+            found |= {f"{key[0]}.{'.'.join(map(str, path))}" for path, *_ in changes}
+    assert found == {
+        # Tools beside the messages are tools of the conventions.
+        "trace.metadata.attributes.gen_ai.tool.definitions",
+        "trace.metadata.attributes.llm.tools.0.tool.json_schema",
+        # A span that stands for a trace without a root.
+        "trace.metadata.scope.attributes.langfuse.ingestion.api",
+        # All spans of Langfuse's SDKs describe their trace, each with its own version.
+        "trace.version",
+    }
+
+
+def _with_texts(stored: Any) -> dict[Any, Any]:
+    for body in stored.values():
+        for side in {"input", "output"} & body.keys():
+            body[side] = structured(body[side])
+    return dict(stored)
 
 
 def test_otlp_through_langfuse() -> None:
@@ -278,6 +309,26 @@ def test_reasoning_is_part_of_the_output() -> None:
     usage = batch_body(**{"gen_ai.usage.reasoning_tokens": 3})["usageDetails"]
     assert (usage["input"], usage["output"], usage["output_reasoning_tokens"]) == (10, 4, 3)
     assert "reasoning_tokens" not in usage
+
+
+def test_usage_that_litellm_spells_as_python() -> None:
+    """LiteLLM's `otel` callback tells of cached tokens in Python's spelling; they are taken out of
+    the input at Langfuse, and no sum changes."""
+    said = "{'prompt_tokens': 10, 'prompt_tokens_details': {'cached_tokens': 4}}"
+    usage = batch_body(**{"metadata.usage_object": said, "hidden_params": "{}"})["usageDetails"]
+    assert (usage["input"], usage["input_cached_tokens"], usage["output"]) == (6, 4, 7)
+
+
+def test_message_of_a_failure() -> None:
+    """A failure that only `error.message` tells is told in every format."""
+    said: dict[str, Value] = {**MODEL_CALL, "error.message": "too many"}
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="x", status_code=2, attributes=said)
+    body = cast("dict[str, Any]", langfuse.encode_spans([span])[-1].event["body"])
+    assert body["statusMessage"] == "too many"
+    [payload] = litellm.encode_spans([span])
+    assert payload["error_str"] == "too many"
+    [record] = cast("list[dict[str, Any]]", noveum.encode_spans([span]))
+    assert json.loads(record["attributes"]["response"]["error"])["message"] == "too many"
 
 
 def test_agents_have_no_tokens_in_payloads() -> None:

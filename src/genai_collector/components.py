@@ -14,6 +14,7 @@ from typing import Final, cast
 from genai_collector.component import Factory
 from genai_collector.configfile import FactorySet
 from genai_collector.connectors.forward import FACTORY as FORWARD_CONNECTOR
+from genai_collector.connectors.genai_events import FACTORY as GENAI_EVENTS_CONNECTOR
 from genai_collector.connectors.genai_metrics import FACTORY as GENAI_METRICS_CONNECTOR
 from genai_collector.errors import ConfigError
 from genai_collector.exporters.debug import FACTORY as DEBUG_EXPORTER
@@ -24,6 +25,9 @@ from genai_collector.exporters.noveum import FACTORY as NOVEUM_EXPORTER
 from genai_collector.exporters.otlp_grpc import FACTORY as OTLP_GRPC_EXPORTER
 from genai_collector.exporters.otlp_http import FACTORY as OTLP_HTTP_EXPORTER
 from genai_collector.exporters.prometheus import FACTORY as PROMETHEUS_EXPORTER
+from genai_collector.extensions.basicauth import FACTORY as BASICAUTH_EXTENSION
+from genai_collector.extensions.bearertokenauth import FACTORY as BEARERTOKENAUTH_EXTENSION
+from genai_collector.extensions.file_storage import FACTORY as FILE_STORAGE_EXTENSION
 from genai_collector.extensions.health_check import FACTORY as HEALTH_CHECK_EXTENSION
 from genai_collector.processors.attributes import FACTORY as ATTRIBUTES_PROCESSOR
 from genai_collector.processors.batch import FACTORY as BATCH_PROCESSOR
@@ -31,8 +35,10 @@ from genai_collector.processors.filter import FACTORY as FILTER_PROCESSOR
 from genai_collector.processors.memory_limiter import FACTORY as MEMORY_LIMITER_PROCESSOR
 from genai_collector.processors.normalize import FACTORY as NORMALIZE_PROCESSOR
 from genai_collector.processors.python import FACTORY as PYTHON_PROCESSOR
+from genai_collector.processors.redact import FACTORY as REDACT_PROCESSOR
 from genai_collector.processors.resource import FACTORY as RESOURCE_PROCESSOR
 from genai_collector.processors.stitch import FACTORY as STITCH_PROCESSOR
+from genai_collector.processors.truncate import FACTORY as TRUNCATE_PROCESSOR
 from genai_collector.receivers.langfuse import FACTORY as LANGFUSE_RECEIVER
 from genai_collector.receivers.litellm import FACTORY as LITELLM_RECEIVER
 from genai_collector.receivers.noveum import FACTORY as NOVEUM_RECEIVER
@@ -40,6 +46,7 @@ from genai_collector.receivers.otlp import FACTORY as OTLP_RECEIVER
 
 BUILT_IN: Final[tuple[Factory, ...]] = (
     FORWARD_CONNECTOR,
+    GENAI_EVENTS_CONNECTOR,
     GENAI_METRICS_CONNECTOR,
     DEBUG_EXPORTER,
     FILE_EXPORTER,
@@ -49,6 +56,9 @@ BUILT_IN: Final[tuple[Factory, ...]] = (
     OTLP_GRPC_EXPORTER,
     OTLP_HTTP_EXPORTER,
     PROMETHEUS_EXPORTER,
+    BASICAUTH_EXTENSION,
+    BEARERTOKENAUTH_EXTENSION,
+    FILE_STORAGE_EXTENSION,
     HEALTH_CHECK_EXTENSION,
     ATTRIBUTES_PROCESSOR,
     BATCH_PROCESSOR,
@@ -56,8 +66,10 @@ BUILT_IN: Final[tuple[Factory, ...]] = (
     MEMORY_LIMITER_PROCESSOR,
     NORMALIZE_PROCESSOR,
     PYTHON_PROCESSOR,
+    REDACT_PROCESSOR,
     RESOURCE_PROCESSOR,
     STITCH_PROCESSOR,
+    TRUNCATE_PROCESSOR,
     LANGFUSE_RECEIVER,
     LITELLM_RECEIVER,
     NOVEUM_RECEIVER,

@@ -54,12 +54,18 @@ service:
   telemetry: {{ metrics: {{ level: none }} }}
   pipelines:
     traces:
-      receivers: [otlp, langfuse, litellm, noveum]
+      receivers: [{otlp}, langfuse, litellm, noveum]
       processors: [normalize]
       exporters: [file/otlp, file/langfuse, file/noveum, file/litellm, langfuse]
     logs:
-      receivers: [otlp, langfuse]
+      receivers: [{otlp}, langfuse]
       exporters: [file/otlp, langfuse]
+{further}"""
+EVENTS = """
+    traces/in: { receivers: [otlp], exporters: [genai_events] }
+    logs/in: { receivers: [otlp], exporters: [genai_events] }
+connectors:
+  genai_events: { wait: 20s }
 """
 
 
@@ -165,13 +171,20 @@ class World:
 
 
 @asynccontextmanager
-async def world(directory: Path) -> AsyncIterator[World]:
-    """A collector that is ready for clients, a fake OpenAI server and a fake Langfuse behind it."""
+async def world(directory: Path, *, events: bool = False) -> AsyncIterator[World]:
+    """A collector that is ready for clients, a fake OpenAI server and a fake Langfuse behind it.
+    `events`: what comes over OTLP waits for the content that comes as log records."""
     async with AsyncExitStack() as stack:
         openai = stack.enter_context(fake_openai())
         server = await stack.enter_async_context(http_sink(accept_langfuse))
         port = free_port()
-        config = CONFIG.format(directory=directory, port=port, langfuse=server.port)
+        config = CONFIG.format(
+            directory=directory,
+            port=port,
+            langfuse=server.port,
+            otlp="genai_events" if events else "otlp",
+            further=EVENTS if events else "",
+        )
         running = await stack.enter_async_context(collector(config, directory))
         yield World(running, directory, f"http://127.0.0.1:{port}", openai, server)
 

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from tests.clients.far_end import Call, check_call, check_failure, check_tree, langfuse_of
-from tests.clients.support import world
+from tests.clients.support import QUESTION, world
 
 pytestmark = pytest.mark.client
 
@@ -24,6 +24,36 @@ CASES: Final = {
         Call(answered=SNAPSHOT, cached=None),  # it does not tell
     ),
 }
+
+
+EVENTS: Final = {
+    "today's conventions": {
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "event_only",
+    },
+    "an event per message": {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"},
+}
+
+
+@pytest.mark.parametrize("case", EVENTS)
+async def test_content_that_comes_as_log_records(case: str, tmp_path: Path) -> None:
+    """The official instrumentation sends prompts and answers as events only; joined, they are on
+    the span and in every other format, and no event is left."""
+    async with world(tmp_path, events=True) as here:
+        await here.run(
+            "otel_openai_v2",
+            "instrumented_openai.py",
+            INSTRUMENTOR="opentelemetry.instrumentation.openai_v2:OpenAIInstrumentor",
+            OTEL_EXPORTER_OTLP_ENDPOINT=here.url,
+            **EVENTS[case],
+        )
+    _, chat, stream, _embedding, wrong = here.spans
+    call = Call(answered=SNAPSHOT, cached=None)
+    check_call(here, chat, call)
+    check_call(here, stream, call)
+    check_failure(here, wrong, "does not exist")
+    assert QUESTION in str(wrong.attributes["gen_ai.input.messages"])
+    assert here.records == []
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -37,14 +37,23 @@ class TlsConfig(Config):
     key_pem: SecretStr = SecretStr("")
 
 
+class ServerTlsConfig(TlsConfig):
+    client_ca_file: str = ""
+
+
+class AuthConfig(Config):
+    authenticator: str
+
+
 class GrpcConfig(Config):
     endpoint: str = "localhost:4317"
     tls: TlsConfig | None = None
+    auth: AuthConfig | None = None
 
 
 class HttpConfig(Config):
     endpoint: str = "localhost:4318"
-    tls: TlsConfig | None = None
+    tls: ServerTlsConfig | None = None
     cors: list[str] | None = None
 
     def shared(self) -> object:
@@ -127,6 +136,13 @@ FACTORIES = FactorySet.of(
         ExporterFactory("calls_only", PrintConfig, never_built, signals=TRACES),
         ExtensionFactory("health", HealthConfig, never_built),
         ConnectorFactory("join", AnyConfig, never_built, SAME_SIGNAL),
+        ConnectorFactory(
+            "hold",
+            AnyConfig,
+            never_built,
+            SAME_SIGNAL | {Route(Signal.LOGS, Signal.TRACES)},
+            shared=True,
+        ),
         ConnectorFactory(
             "measure", AnyConfig, never_built, frozenset({Route(Signal.TRACES, Signal.METRICS)})
         ),

@@ -109,6 +109,23 @@ FAULTS = {
             )
         ],
     ),
+    "a circle through a connector that holds": (
+        # No route leads from traces to logs, but what is one component cannot feed itself.
+        _config(
+            "hold/a: , hold/b: ",
+            "traces/1: otlp, hold/b > hold/a",
+            "logs/1: otlp > hold/a",
+            "traces/2: hold/a > print",
+            "logs/2: hold/a > hold/b",
+        ),
+        [
+            (
+                "9:47: service.pipelines.logs/2.exporters[0]: cycle detected: connector 'hold/a' "
+                "(traces to logs) -> connector 'hold/b' (logs to traces) -> connector 'hold/a' "
+                "(traces to logs); data would go round for ever: take one of them out"
+            )
+        ],
+    ),
     "an exporter of the same id": (
         _config("print: ", "traces: otlp > print"),
         [
@@ -176,7 +193,7 @@ def test_faults(text: str, messages: list[str]) -> None:
     for fault in faults_of(text):
         line = text.splitlines()[fault.line - 1]
         assert line[fault.column - 1 :].startswith(
-            ("join", "jion", "measure", "print", "otlp", "valu")
+            ("join", "jion", "measure", "print", "otlp", "valu", "hold")
         )
 
 

@@ -213,16 +213,28 @@ WARNINGS = {
         BASE.replace("otlp: {}", "otlp: {protocols: {http: {endpoint: '0.0.0.0:1'}, "
                      "grpc: {endpoint: ':2'}}}"),
         [
-            ("1:39: receivers.otlp.protocols.http.endpoint: listens on 0.0.0.0 without TLS or "
-            "authentication: everybody who can reach this port can send to it"),
-            ("1:70: receivers.otlp.protocols.grpc.endpoint: listens on every address without TLS "
-            "or authentication: everybody who can reach this port can send to it"),
+            ("1:39: receivers.otlp.protocols.http.endpoint: listens on 0.0.0.0 without "
+            "authentication: everybody who can reach this port can send to it; set "
+            "auth.authenticator or tls.client_ca_file"),
+            ("1:70: receivers.otlp.protocols.grpc.endpoint: listens on every address without "
+            "authentication: everybody who can reach this port can send to it; set "
+            "auth.authenticator or tls.client_ca_file"),
         ],
     ),
     "guarded": (
         BASE.replace("otlp: {}", "otlp: {protocols: {http: {endpoint: '0.0.0.0:1', "
-                     "tls: {cert_file: a}}}}"),
+                     "tls: {client_ca_file: a}}, grpc: {endpoint: ':2', auth: {authenticator: "
+                     "a}}}}"),
         [],
+    ),
+    "encrypted": (
+        BASE.replace("otlp: {}", "otlp: {protocols: {http: {endpoint: '0.0.0.0:1', "
+                     "tls: {cert_file: a}}}}"),
+        [
+            ("1:39: receivers.otlp.protocols.http.endpoint: listens on 0.0.0.0 without "
+            "authentication: everybody who can reach this port can send to it; set "
+            "auth.authenticator or tls.client_ca_file"),
+        ],
     ),
     "loopback": (
         BASE.replace("otlp: {}", "otlp: {protocols: {http: {endpoint: '127.0.0.9:1'}, "

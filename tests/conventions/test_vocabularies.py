@@ -8,7 +8,7 @@ import pytest
 
 from genai_collector.conventions import VOCABULARIES, Observation, read_observation
 from genai_collector.conventions.messages import parts_of, text_of
-from genai_collector.model import Scope, Span
+from genai_collector.model import Event, Scope, Span, Value
 from tests.conventions.loading import captured_spans, recorded_spans
 
 CAPITAL = "What is the capital of France?"
@@ -55,7 +55,7 @@ RECORDED: dict[str, dict[str, Any]] = {
     },
     "litellm/v1_tools": {
         "operation": "chat", "finish_reasons": ["tool_calls"], "cost": 1.53e-05,
-        "usage": (42, 17, 59, None, None, None), "parameters": {"stream": False},
+        "usage": (42, 17, 59, 16, None, 0), "parameters": {"stream": False},
         "vocabularies": ("traceloop", "litellm", "semconv"),
     },
     "litellm/v2_tools": {
@@ -120,6 +120,53 @@ def test_recorded_input(case: str) -> None:
     content = read_observation(recorded_spans(case)[0]).read_content()
     assert content.input_messages is not None
     assert [text_of(m) for m in content.input_messages] == [CAPITAL]
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [
+        ("{'prompt_tokens': 9, 'prompt_tokens_details': {'cached_tokens': 4}}", (4, None, None)),
+        ("{'completion_tokens_details': {'reasoning_tokens': 2, 'x': None}}", (None, None, 2)),
+        (
+            "{'prompt_tokens': 9, 'cache_creation_input_tokens': 3, 'cache_read_input_tokens': 1}",
+            (1, 3, None),
+        ),
+        ('{"prompt_tokens_details": {"cached_tokens": 4}}', (4, None, None)),
+        ("{'prompt_tokens_details': {'cached_tokens': -4}, 'cost': 1.0}", (None, None, None)),
+        ("{'a': __import__('os').getpid()}", (None, None, None)),
+        ("{" + "'a': 1, " * 4000 + "}", (None, None, None)),
+        ("{" * 3000, (None, None, None)),
+        ("{}", (None, None, None)),
+    ],
+)
+def test_litellm_usage_object(said: str, parts: tuple[int | None, ...]) -> None:
+    """Cached tokens and reasoning from the repr of LiteLLM's usage, beside counts that stay what
+    they are; what is no literal, or absurdly long, says nothing."""
+    attributes: dict[str, Value] = {
+        "litellm.call_type": "completion", "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 9, "gen_ai.usage.output_tokens": 5,
+        "metadata.usage_object": said,
+    }  # fmt: skip
+    seen = read_observation(Span(attributes=attributes))
+    assert usage(seen) == (9, 5, None, *parts)
+    assert seen.usage.details == {}
+    stated = {**attributes, "gen_ai.usage.cache_read.input_tokens": 2}
+    assert read_observation(Span(attributes=stated)).usage.cache_read == 2
+
+
+def test_error_message() -> None:
+    """The message of a failure that only an attribute tells, before that of an exception event."""
+    span = Span(
+        status_code=2,
+        attributes={"gen_ai.request.model": "m", "error.message": "too many"},
+        events=[Event("exception", 1, {"exception.message": "429", "exception.type": "E"})],
+    )
+    seen = read_observation(span)
+    assert (seen.status_message, seen.error_type) == ("too many", "E")
+    span.status_message = "told"
+    assert read_observation(span).status_message == "told"
+    span.status_code, span.status_message = 1, ""
+    assert read_observation(span).status_message is None
 
 
 def test_langfuse_sdk() -> None:

@@ -159,7 +159,7 @@ def isolate(count: int, poisoned: set[int], reason: str = "bad_request") -> tupl
             raise Permanent("bad", reason=reason, data_fault=True)
         sent.extend(names)
 
-    def give_up(delivery: Delivery, _error: Exception) -> None:
+    async def give_up(delivery: Delivery, _error: Exception) -> None:
         lost.extend(names_of(delivery.batch))
 
     async def scenario() -> None:
@@ -167,7 +167,7 @@ def isolate(count: int, poisoned: set[int], reason: str = "bad_request") -> tupl
         try:
             await with_isolation(give_up)(send)(delivery)
         except Permanent as exc:
-            give_up(delivery, exc)
+            await give_up(delivery, exc)
 
     run_virtual(scenario())
     assert len(sent) + len(lost) == count
@@ -224,7 +224,7 @@ def test_a_bug_in_one_half_does_not_cost_the_other() -> None:
         if "d" in names:
             raise Permanent("no", reason="unauthorized")
 
-    def give_up(delivery: Delivery, error: Exception) -> None:
+    async def give_up(delivery: Delivery, error: Exception) -> None:
         lost.append((names_of(delivery.batch), type(error).__name__))
 
     async def scenario() -> None:
@@ -241,10 +241,13 @@ def test_a_wrong_key_is_not_halved() -> None:
     async def send(_delivery: Delivery) -> None:
         raise Permanent("no", reason="unauthorized")
 
+    async def give_up(_delivery: Delivery, _error: Exception) -> None:
+        raise AssertionError("nobody asked")
+
     async def scenario() -> None:
         account = Account(Ledger("x", Signal.TRACES, NoTelemetry()), 2)
         with pytest.raises(Permanent, match="no"):
-            await with_isolation(lambda *_: None)(send)(Delivery(line_batch("ab"), account))
+            await with_isolation(give_up)(send)(Delivery(line_batch("ab"), account))
 
     run_virtual(scenario())
 

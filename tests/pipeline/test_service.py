@@ -22,7 +22,7 @@ from genai_collector.errors import ConfigError, Permanent, QueueFull, Retryable
 from genai_collector.extensions.health_check import FACTORY as HEALTH_CHECK
 from genai_collector.extensions.health_check import HealthCheckConfig
 from genai_collector.model import Batch, Signal
-from genai_collector.pipeline import StartError, build
+from genai_collector.pipeline import Host, StartError, build
 from genai_collector.pipeline.observe import resource_of
 from genai_collector.pipeline.placing import weigh
 from tests.pipeline.house import LOG, Alive, House, own_telemetry
@@ -115,7 +115,7 @@ async def test_run_ends_with_1_when_it_cannot_start(caplog: pytest.LogCaptureFix
     """`run` says why and returns 1."""
     house = _house()
     house.receiver("in/1", fails=ConfigError("no such key"))
-    assert await house.build().run() == 1
+    assert await Host(house.build(), LOG).run() == 1
     assert 'Cannot start: failed to start "in/1" receiver: no such key' in caplog.messages
 
 
@@ -269,7 +269,7 @@ async def test_a_signal_stops(number: signal.Signals, caplog: pytest.LogCaptureF
     """SIGINT and SIGTERM end `run` cleanly with 0."""
     caplog.set_level(logging.INFO)
     house = _house()
-    running = asyncio.create_task(house.build().run())
+    running = asyncio.create_task(Host(house.build(), LOG).run())
     await house.extensions["health"].begun.wait()
     os.kill(os.getpid(), number)
     assert await running == 0
@@ -285,7 +285,7 @@ async def test_a_second_signal_leaves_now() -> None:
     house.exporter("out", EXPORTERS["hanging"](), timeout="0s")
     house.pipeline("traces", ["in"], [], ["out"])
     service = house.build()
-    running = asyncio.create_task(service.run())
+    running = asyncio.create_task(Host(service, LOG).run())
     await house.extensions["health"].begun.wait()
     await receiver.receive(line_batch(["a", "b"]))
     os.kill(os.getpid(), signal.SIGTERM)
@@ -297,15 +297,17 @@ async def test_a_second_signal_leaves_now() -> None:
 
 
 class NeverReady(Alive):
-    """A component that hangs while it starts."""
+    """A component that hangs while it starts, until somebody lets it go on."""
+
+    def __init__(self, journal: list[str], name: str) -> None:
+        super().__init__(journal, name)
+        self.hanging, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self.journal.append("hangs")
         self.hanging.set()
-        await asyncio.Event().wait()
+        await self.go_on.wait()
         return self
-
-    hanging: asyncio.Event
 
     def process(self, batch: Batch, /) -> Batch:
         return batch
@@ -315,9 +317,8 @@ async def test_a_second_signal_ends_a_start_that_hangs() -> None:
     """The first waits for the start to end; the second ends it, and what had started is left."""
     house = _house()
     stuck = NeverReady(house.journal, "p")
-    stuck.hanging = asyncio.Event()
     house.processor("p", lambda: stuck)
-    running = asyncio.create_task(house.build().run())
+    running = asyncio.create_task(Host(house.build(), LOG).run())
     await stuck.hanging.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)
@@ -328,7 +329,7 @@ async def test_a_second_signal_ends_a_start_that_hangs() -> None:
 async def test_cancelled_run_still_stops() -> None:
     """Whoever cancels `run` gets a collector that has shut down."""
     house = _house()
-    running = asyncio.create_task(house.build().run())
+    running = asyncio.create_task(Host(house.build(), LOG).run())
     await house.extensions["health"].begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

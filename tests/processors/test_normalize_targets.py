@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from genai_collector.conventions import Content, read_observation
@@ -16,7 +16,7 @@ from genai_collector.conventions.reading import OPERATIONS_OF_KINDS
 from genai_collector.conventions.targets import TARGETS
 from genai_collector.conventions.writing import plan_change
 from genai_collector.formats.langfuse import encode_spans
-from genai_collector.model import Span, Value
+from genai_collector.model import Event, Span, Value
 from tests.conventions.loading import CAPTURED, captured_spans, recorded
 from tests.conventions.test_reading import spans as any_spans
 from tests.processors.test_normalize import _facts, after
@@ -55,7 +55,29 @@ def _check_target(span: Span, **options: Any) -> None:
         assert _whole(now.read_content()) == _whole(said)
 
 
+def _rivals(side: str) -> Span:
+    """A call of which two vocabularies say different things."""
+    here, there = (json.dumps([{"role": "user", "content": word}]) for word in "ab")
+    return Span(attributes={
+        "langfuse.observation.type": "generation", f"langfuse.observation.{side}": here,
+        f"gen_ai.{side}.messages": there,
+    })  # fmt: skip
+
+
+BARE: dict[str, Any] = {"target": "openinference", "overwrite": False, "remove_originals": True}
+
+
 @given(any_spans(), TARGETED)
+@example(
+    Span(
+        attributes={"langfuse.observation.input": []}, events=[Event("gen_ai.user.message", 0, {})]
+    ),
+    BARE,
+)
+@example(Span(attributes={"mlflow.chat.tools": [[b""]]}), BARE)
+@example(Span(attributes={"mlflow.chat.tools": [{"name": b""}]}), BARE)
+@example(_rivals("input"), BARE)
+@example(_rivals("output"), BARE)
 @settings(max_examples=150, deadline=None)
 def test_laws_of_targets(span: Span, options: Any) -> None:
     """For every target: twice is once, and facts, totals and content read the same after."""

@@ -137,6 +137,44 @@ async def test_a_disk_that_refuses_refuses_the_request() -> None:
     assert len(house.spans) == 1
 
 
+class _Slow(MemoryRecords):
+    """The second append is answered late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def append(
+        self, data: bytes, *, meta: bytes = b"", items: int = 0, compressed: bool = False
+    ) -> int:
+        number = await super().append(data, meta=meta, items=items, compressed=compressed)
+        if number > 1:
+            await self.go_on.wait()
+        self.first.set()
+        return number
+
+
+async def test_what_comes_during_a_replay_is_not_replayed() -> None:
+    """A record is of this life as soon as it is stored, not when its whole request is: replayed,
+    its events would count as a repetition, and be forgotten on disk while they wait in memory."""
+    records = _Slow()
+    journal = Journal(records, MemoryRecords())
+    source = Source("web", "python", "2.60.10")
+    keeping = asyncio.create_task(journal.keep(source, [Weighed(TRACE, 1), Weighed(OPENED, 1)]))
+    await records.first.wait()
+    stored_so_far = [1]
+    replayed = [
+        entry
+        async for _, kept in journal.replay()
+        for one in kept
+        for entry in one.entries
+        if entry in stored_so_far
+    ]
+    records.go_on.set()
+    assert [one.entries for one in await keeping] == [(1,), (2,)]
+    assert replayed == []
+
+
 async def test_scores_and_projects_survive() -> None:
     """A score that waits for a pipeline comes after a crash, with the project it was sent to."""
     storage = MemoryStorage()

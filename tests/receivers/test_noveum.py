@@ -363,5 +363,5 @@ def test_configuration() -> None:
     other = {"logs_path": "/a", "elasticsearch": None}
     with pytest.raises(ConfigError, match="already"):
         build(other, consumers, telemetry, listeners, "noveum/2")
-    assert NoveumReceiverConfig.model_validate({"endpoint": "0.0.0.0:4318"}).warnings()
-    assert not NoveumReceiverConfig().warnings()
+    assert NoveumReceiverConfig.model_validate({"api_keys": ["k"]}).authenticates()
+    assert not NoveumReceiverConfig().authenticates()

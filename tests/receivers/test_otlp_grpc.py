@@ -91,13 +91,13 @@ async def test_accepted(signal: Signal, compression: Any) -> None:
         assert (batch.signal, batch.count, batch.encoded()) == (signal, 50, request)
         if compression is grpc.Compression.NoCompression:
             assert batch.compressed is None
-            assert running.consumers[signal].admitted == [len(request)]
+            assert running.consumers[signal].admitted == [0, len(request)]
         else:
             assert batch.compressed is not None
             assert zlib.decompress(batch.compressed.data, 47) == request
             name = "gzip" if compression is grpc.Compression.Gzip else "deflate"
             assert batch.compressed.encoding == name
-            assert running.consumers[signal].admitted == [len(batch.compressed.data)]
+            assert running.consumers[signal].admitted == [0, len(batch.compressed.data)]
         assert running.telemetry.counts == {("received", "otlp", "grpc"): 50}
 
 
@@ -128,11 +128,12 @@ async def test_pipelines_refuse(raised: PipelineError, code: Any, delay: float |
     async with receiving() as running:
         running.traces.refuse = raised
         late = await refused(running, protobuf_request(Signal.TRACES))
-        assert running.telemetry.counts == {("refused", "otlp", "grpc"): 3}
+        assert running.telemetry.counts["refused", "otlp", "grpc"] == 3
         running.traces.refuse_entry = raised
         early = await refused(running, protobuf_request(Signal.TRACES))
         assert late == early == (code, str(raised), delay)
         assert running.telemetry.counts == {("refused", "otlp", "grpc"): 3}
+        assert running.telemetry.turned_away.total() == 2
 
 
 async def test_malformed() -> None:
@@ -332,6 +333,56 @@ def test_options_reach_the_library() -> None:
     assert options["grpc.http2.min_ping_interval_without_data_ms"] == 10_000
     assert options["grpc.keepalive_permit_without_calls"] == 1
     assert options["grpc.max_receive_message_length"] == 64 * 1024 * 1024
-    assert "grpc.max_connection_idle_ms" not in options
+    assert "grpc.max_connection_age_grace_ms" not in options
     unlimited = dict(channel_options(OtlpGrpcConfig(max_concurrent_streams=0)))
     assert "grpc.max_concurrent_streams" not in unlimited
+
+
+async def _begun(running: Running, count: int, channel: grpc.aio.Channel) -> list[Any]:
+    calls = [channel.stream_unary(METHODS[Signal.TRACES])() for _ in range(count)]
+    await _held(running, count)
+    return calls
+
+
+async def _held(running: Running, count: int) -> None:
+    """Wait until the pipeline holds so many requests."""
+    async with asyncio.timeout(10):
+        while True:
+            if running.traces.held == count:
+                return
+            await asyncio.sleep(0.001)
+
+
+async def test_calls_are_bounded_in_number() -> None:
+    """On all connections together; more are told to come again, before their message is read."""
+    config = {"endpoint": "127.0.0.1:0", "max_concurrent_requests": 2}
+    async with (
+        receiving({"grpc": config}) as running,
+        grpc.aio.insecure_channel(running.grpc) as channel,
+    ):
+        calls = await _begun(running, 2, channel)
+        code, message, delay = await refused(running, protobuf_request(Signal.TRACES))
+        assert (code, message, delay) == (Code.UNAVAILABLE, "too many requests at once", 1.0)
+        assert running.telemetry.turned_away == {("grpc", "overload"): 1}
+        for one in calls:
+            one.cancel()
+        await _held(running, 0)
+        assert await call(running, protobuf_request(Signal.TRACES)) == b""
+
+
+async def test_a_message_has_its_time() -> None:
+    """One that does not come is given up; so is a call that ends without one."""
+    config = {"endpoint": "127.0.0.1:0", "read_timeout": "50ms"}
+    async with (
+        receiving({"grpc": config}) as running,
+        grpc.aio.insecure_channel(running.grpc) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await channel.stream_unary(METHODS[Signal.TRACES])()
+        assert late.value.code() is Code.DEADLINE_EXCEEDED
+        empty = channel.stream_unary(METHODS[Signal.TRACES])()
+        await empty.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as none:
+            await empty
+        assert none.value.code() is Code.INVALID_ARGUMENT
+        assert running.telemetry.turned_away == {("grpc", "slow_body"): 1, ("grpc", "malformed"): 1}

@@ -487,3 +487,33 @@ def test_receivers_that_cannot_share() -> None:
         build({"http": endpoint}, consumers, None, listeners)
         with pytest.raises(ConfigError, match=rf"receivers\.otlp/2\.protocols\.http.*{said}"):
             build({"http": {**endpoint, **options}}, consumers, None, listeners, id="otlp/2")
+
+
+async def test_two_codings() -> None:
+    """Two Content-Encoding headers, or a list of codings in one, are unsupported."""
+    async with receiving() as running, aiohttp.ClientSession() as session:
+        for headers in (
+            [("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")],
+            [("Content-Encoding", "gzip, gzip")],
+            [("Content-Encoding", "identity"), ("Content-Encoding", "identity")],
+        ):
+            async with session.post(
+                running.url(Signal.TRACES),
+                data=b"",
+                headers=[("Content-Type", "application/x-protobuf"), *headers],
+            ) as response:
+                assert response.status == 415
+                assert "gzip" in response.headers["Accept-Encoding"]
+        assert running.telemetry.turned_away == {("http", "unsupported"): 3}
+
+
+@pytest.mark.parametrize("body", [b"[" + b"{}," * 4000 + b"{}]", b"[" + b"0," * 40_000 + b"0]"])
+async def test_too_many_values(body: bytes) -> None:
+    """A document of more values than asked for is refused before it is parsed."""
+    http = {"endpoint": "127.0.0.1:0", "max_request_values": 3000}
+    async with receiving({"http": http}) as running, aiohttp.ClientSession() as session:
+        for sent in (body, body.replace(b"{}", b"1").replace(b"0,", b"")):
+            async with session.post(
+                running.url(Signal.TRACES), data=sent, headers={"Content-Type": "application/json"}
+            ) as response:
+                assert response.status == (413 if sent is body else 400)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -60,9 +60,14 @@ def _of_file(format_: str, path: Path, name: str) -> Iterator[Document]:
 
 
 def outcome(data: bytes, source: str, target: str, signal: Signal | None = None) -> Outcome:
-    """What became of a document that can be read, with the report."""
-    [found] = convert(io.BytesIO(data), source, target, signal=signal, report=True)
-    assert found.output is not None, found.problems
+    """What became of a document that can be read, with the report; of several signals the first."""
+    return outcomes(data, source, target, signal)[0]
+
+
+def outcomes(data: bytes, source: str, target: str, signal: Signal | None = None) -> list[Outcome]:
+    """The same, one for each line that was written."""
+    found = list(convert(io.BytesIO(data), source, target, signal=signal, report=True))
+    assert found[0].output is not None, found[0].problems
     return found
 
 
@@ -71,8 +76,3 @@ def written(data: bytes, *way: str) -> bytes:
     for source, target in pairwise(way):
         data = outcome(data, source, target).output or b""
     return data
-
-
-def only_scores_are_left(problems: Sequence[str]) -> bool:
-    """Traces and scores of one batch are converted one after the other."""
-    return all("scores are not traces" in problem for problem in problems)

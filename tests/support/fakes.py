@@ -69,18 +69,32 @@ class CountingTelemetry(NoTelemetry):
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
+        self.turned_away: Counter[tuple[str, str]] = Counter()
+        """Refused requests, by transport and reason."""
         self.queues: dict[tuple[str, Signal], tuple[Callable[[], int], int]] = {}
         self.in_flight: dict[tuple[str, Signal], Callable[[], int]] = {}
 
     def received(self, receiver: str, transport: str, signal: Signal, items: int) -> None:
         self.counts["received", receiver, transport] += items
 
+    def refused_request(self, endpoint: str, transport: str, reason: str) -> None:
+        self.turned_away[transport, reason] += 1
+
     def refused(self, receiver: str, transport: str, signal: Signal, items: int) -> None:
         self.counts["refused", receiver, transport] += items
+
+    def unauthenticated(self, authenticator: str) -> None:
+        self.counts["unauthenticated", authenticator] += 1
 
     def processed(self, processor: str, signal: Signal, incoming: int, outgoing: int) -> None:
         self.counts["incoming", processor] += incoming
         self.counts["outgoing", processor] += outgoing
+
+    def redacted(self, processor: str, signal: Signal, rule: str, values: int) -> None:
+        self.counts["redacted", processor, rule] += values
+
+    def truncated(self, processor: str, signal: Signal, rule: str, values: int) -> None:
+        self.counts["truncated", processor, rule] += values
 
     def sent(self, exporter: str, signal: Signal, items: int) -> None:
         self.counts["sent", exporter] += items

@@ -9,7 +9,7 @@ from typing import Final
 from genai_collector.formats.langfuse.io import CONTENT_EVENTS
 from genai_collector.formats.loss import Loss
 from genai_collector.model import Signal
-from tests.support.documents import outcome
+from tests.support.documents import outcomes
 from tests.support.said import Holder, Leaf, leaves
 
 _COUNTS: Final = frozenset({"usage", "usageDetails", "langfuse.observation.usage_details"})
@@ -68,14 +68,10 @@ def is_named(leaf: Leaf, named: Collection[str], source: str) -> bool:
 
 def missing(data: bytes, source: str, target: str) -> list[Leaf]:
     """What the document says, the converted one does not, and the report does not name."""
-    found = outcome(data, source, target)
-    outputs, losses = [found.output or b""], list(found.losses)
-    if found.problems:
-        scores = outcome(data, source, target, Signal.LOGS)
-        outputs.append(scores.output or b"")
-        losses += scores.losses
-        if any(loss.field == str(Signal.LOGS) for loss in scores.losses):
-            data = without_scores(data)  # each of them is named as a whole
+    found = outcomes(data, source, target)
+    outputs, losses = [one.output or b"" for one in found], found[0].losses
+    if any(loss.field == str(Signal.LOGS) for loss in losses):
+        data = without_scores(data)  # each of them is named as a whole
     return not_in(outputs, data, source, losses)
 
 

@@ -32,6 +32,16 @@ class MemoryRecords:
     def items(self) -> int:
         return sum(one.items for one in self.stored.values())
 
+    @property
+    def last_id(self) -> int:
+        return self._next - 1
+
+    async def settled(self) -> None:
+        await asyncio.sleep(0)
+
+    async def set_aside(self, ids: Iterable[int], why: str, /) -> None:
+        self.remove(ids)
+
     async def append(
         self, data: bytes, *, meta: bytes = b"", items: int = 0, compressed: bool = False
     ) -> int:

@@ -111,7 +111,7 @@ class Collector:
 
 
 @asynccontextmanager
-async def collector(config: str, directory: Path) -> AsyncIterator[Collector]:
+async def collector(config: str, directory: Path, **environment: str) -> AsyncIterator[Collector]:
     """Start the command on this configuration and wait until it says that it is ready."""
     path = directory / "collector.yaml"
     path.write_text(config)
@@ -121,7 +121,7 @@ async def collector(config: str, directory: Path) -> AsyncIterator[Collector]:
         cwd=directory,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONUNBUFFERED": "1", **environment},
     )
     running = Collector(process, [])
     ready = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 
@@ -75,6 +76,16 @@ def test_watched_values_are_read_at_each_scrape(telemetry: SdkTelemetry) -> None
     assert samples[f"otelcol_exporter_in_flight_requests{labels}"] == 18
 
 
+def test_storages(telemetry: SdkTelemetry) -> None:
+    """What a storage's file has done, by owner; two that look at the same file count once."""
+    counts = {"commits": 3, "syncs": 2, "set_aside": 1, "failures": 0}
+    telemetry.watch_storage("exporter.otlp", lambda: counts)
+    telemetry.view().watch_storage("exporter.otlp", lambda: counts)
+    samples = _samples(telemetry)
+    for what, count in counts.items():
+        assert samples[f'otelcol_storage_{what}{{owner="exporter.otlp"}}'] == count
+
+
 def test_process(telemetry: SdkTelemetry, clock: FakeClock) -> None:
     """Uptime, CPU time and resident memory of the process."""
     clock.advance(60)
@@ -84,6 +95,15 @@ def test_process(telemetry: SdkTelemetry, clock: FakeClock) -> None:
     assert samples["otelcol_process_cpu_seconds"] > 0
 
 
+async def test_tasks(telemetry: SdkTelemetry) -> None:
+    """Tasks are counted when the loop itself asks, and left out when another thread does."""
+    before = _samples(telemetry)["otelcol_process_tasks"]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(0))
+        assert _samples(telemetry)["otelcol_process_tasks"] == before + 1
+    assert "otelcol_process_tasks" not in await asyncio.to_thread(_samples, telemetry)
+
+
 def test_no_name_has_a_suffix(telemetry: SdkTelemetry) -> None:
     """otelcol's default reader adds neither _total nor a unit; all names carry its prefix."""
     typed: Telemetry = telemetry
@@ -91,3 +111,12 @@ def test_no_name_has_a_suffix(telemetry: SdkTelemetry) -> None:
     names = re.findall(r"^# TYPE (\S+)", telemetry.scrape().decode(), re.MULTILINE)
     assert [name for name in names if not name.startswith("otelcol_")] == ["target_info"]
     assert not [name for name in names if name.endswith(("_total", "_ratio", "_bytes"))]
+
+
+def test_refused_requests_have_a_reason() -> None:
+    """What is refused at the door is counted by endpoint, transport and reason."""
+    telemetry = SdkTelemetry({})
+    telemetry.refused_request("localhost:4318", "http", "overload")
+    telemetry.refused_request("localhost:4318", "http", "overload")
+    labels = 'endpoint="localhost:4318",reason="overload",transport="http"'
+    assert _samples(telemetry)[f"otelcol_receiver_refused_requests{{{labels}}}"] == 2

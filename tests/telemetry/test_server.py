@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from genai_collector.component.handover import Handover
 from genai_collector.errors import ConfigError
 from genai_collector.telemetry.server import PlainServer, Reply, split_endpoint
 
@@ -51,3 +52,38 @@ async def test_port_in_use() -> None:
             ConfigError, match=r"cannot listen on .*: address already in use; .* a\.b"
         ):
             await PlainServer(f"127.0.0.1:{first.port}", {}, "a.b").__aenter__()
+
+
+async def test_one_follows_another() -> None:
+    """While a host lends its Handover, a second server of one address stands in line: the first
+    answers until the switch, on the same connection, and whoever leaves last closes the port."""
+
+    def server(text: str) -> PlainServer:
+        reply = Reply(200, "text/plain", text.encode())
+        return PlainServer("127.0.0.1:0", {"/": lambda: reply}, "x")
+
+    handover = Handover()
+    with handover.lent():
+        first = await server("first").__aenter__()
+        second = await server("second").__aenter__()
+        failed = await server("failed").__aenter__()
+    port = first.port
+    assert second.port == port
+    answers = []
+    async with aiohttp.ClientSession() as session:
+
+        async def ask() -> None:
+            async with session.get(f"http://127.0.0.1:{port}/") as response:
+                answers.append(await response.text())
+
+        await ask()
+        await failed.__aexit__(None, None, None)
+        handover.switch()
+        await ask()
+        await first.__aexit__(None, None, None)
+        await ask()
+        await second.__aexit__(None, None, None)
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await ask()
+    assert answers == ["first", "second", "second"]
+    assert handover.places == []

@@ -15,8 +15,8 @@ from genai_collector.transport.tls import (
     ServerTLS,
     channel_credentials,
     client_context,
+    server_certificates,
     server_context,
-    server_credentials,
 )
 from tests.transport.certs import Authority
 
@@ -172,9 +172,9 @@ def test_missing_and_wrong_files(
 def test_grpc_says_what_it_cannot_do(authority: Authority, server_tls: dict[str, Any]) -> None:
     """Options that gRPC would ignore are refused for it."""
     with pytest.raises(ConfigError, match="cannot be chosen for gRPC"):
-        server_credentials(ServerTLS(**server_tls, min_version="1.3"))
+        server_certificates(ServerTLS(**server_tls, min_version="1.3"))
     with pytest.raises(ConfigError, match="insecure_skip_verify"):
         channel_credentials(ClientTLS(insecure_skip_verify=True))
     with pytest.raises(ConfigError, match="cannot read"):
-        server_credentials(ServerTLS(cert_file="nowhere", key_file="nowhere"))
+        server_certificates(ServerTLS(cert_file="nowhere", key_file="nowhere"))
     assert channel_credentials(ClientTLS(ca_file=authority.cert)) is not None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from genai_collector.cli import configuration, conversion
+from genai_collector.cli import configuration, conversion, dead_letters, trial
 from genai_collector.cli.app import PROG, app
 
-__all__ = ["app", "configuration", "conversion", "main"]
+__all__ = ["app", "configuration", "conversion", "dead_letters", "main", "trial"]
 
 
 def main() -> NoReturn:

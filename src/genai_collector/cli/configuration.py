@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeAlias
@@ -11,7 +12,7 @@ import typer
 
 from genai_collector import __version__
 from genai_collector.cli.app import PROG, app, stderr
-from genai_collector.errors import ConfigError, Fault
+from genai_collector.errors import ConfigError
 
 if TYPE_CHECKING:
     from genai_collector.component import Factory
@@ -39,6 +40,13 @@ SetOption = Annotated[
         "Keys that contain dots: separate with [bold]::[/].",
     ),
 ]
+WatchOption = Annotated[
+    bool,
+    typer.Option(
+        "--watch-config/--no-watch-config",
+        help="Reload when a configuration file changes. SIGHUP always reloads.",
+    ),
+]
 DumpFormat: TypeAlias = Literal["yaml", "json"]
 ListFormat: TypeAlias = Literal["table", "yaml", "json"]
 
@@ -46,8 +54,13 @@ ListFormat: TypeAlias = Literal["table", "yaml", "json"]
 
 
 @app.command()
-def run(config: ConfigOption = None, set_: SetOption = None) -> None:
+def run(
+    config: ConfigOption = None, set_: SetOption = None, watch_config: WatchOption = True
+) -> None:
     """Run the collector until it is told to stop (Ctrl-C, SIGTERM).
+
+    On SIGHUP, and when a configuration file changes, it takes the new configuration into use
+    without refusing a request. If there is anything wrong with it, the old one keeps running.
 
     [bold]Examples:[/]
 
@@ -57,22 +70,57 @@ def run(config: ConfigOption = None, set_: SetOption = None) -> None:
 
     ${env:NAME} and ${env:NAME:-default} in a file stand for environment variables.
     """
-    loaded = _load(config, set_)
+    # Until it has its own handlers, SIGTERM would be ignored for the first process of a container,
+    # and SIGHUP would end it.
+    hangups: list[int] = []
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, lambda number, _frame: hangups.append(number))
+    loaded = load_config(config, set_)
 
     import uvloop
 
-    from genai_collector.pipeline import build
+    from genai_collector.pipeline import FileWatch, Host, build, place_of
     from genai_collector.telemetry.log import configure
 
     logs = loaded.config.telemetry.logs
     log = configure(logs.level, logs.encoding)
     for warning in loaded.warnings:
-        log.warning(warning.message, extra={"at": _place(warning), "path": warning.path})
+        log.warning(warning.message, extra={"at": place_of(warning), "path": warning.path})
     try:
         service = build(loaded.config, log=log)
     except ConfigError as error:
         _fail(error)
-    raise typer.Exit(uvloop.run(service.run()))
+    again = _Again(config, set_, loaded)
+    watch = FileWatch(again.files) if watch_config else None
+    host = Host(service, log, load=again.load, changed=watch.changed if watch else None)
+    if hangups:
+        host.ask_to_reload()
+    raise typer.Exit(uvloop.run(host.run()))
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(0)
+
+
+class _Again:
+    """Loads the same sources again, as often as it is asked."""
+
+    def __init__(self, config: list[str] | None, sets: list[str] | None, loaded: Loaded) -> None:
+        self._config = config or [DEFAULT_CONFIG]
+        self._sets = sets or []
+        self._factories = _factories()
+        self._loaded = loaded
+
+    def load(self) -> Loaded:
+        """Raises ConfigError."""
+        from genai_collector.configfile import load
+
+        self._loaded = load(self._config, self._sets, self._factories, os.environ)
+        return self._loaded
+
+    def files(self) -> list[str]:
+        """Everything that the configuration is made of, as of the last good one."""
+        return [*self._loaded.files, *self._loaded.config.code()]
 
 
 @app.command()
@@ -83,7 +131,7 @@ def validate(config: ConfigOption = None, set_: SetOption = None) -> None:
 
     [bold]Example:[/]  genai-collector validate --config config.yaml
     """
-    loaded = _load(config, set_)
+    loaded = load_config(config, set_)
 
     from genai_collector.component import NoTelemetry
     from genai_collector.pipeline import build
@@ -107,12 +155,12 @@ def print_config(
 
     [bold]Example:[/]  genai-collector print-config -c config.yaml -c prod.yaml
     """
-    loaded = _load(config, set_)
+    loaded = load_config(config, set_)
     _show_warnings(loaded)
     _dump(loaded.document, format)
 
 
-def _load(config: list[str] | None, sets: list[str] | None) -> Loaded:
+def load_config(config: list[str] | None, sets: list[str] | None) -> Loaded:
     """The configuration, or exit: 2 when none was given, 1 with every fault."""
     if not config:
         if not Path(DEFAULT_CONFIG).is_file():
@@ -150,10 +198,6 @@ def _show_warnings(loaded: Loaded) -> None:
     console = stderr()
     for warning in loaded.warnings:
         console.print(f"warning: {warning}", style="yellow")
-
-
-def _place(fault: Fault) -> str:
-    return f"{fault.file}:{fault.line}:{fault.column}" if fault.line else fault.file
 
 
 def _number(count: int, noun: str) -> str:

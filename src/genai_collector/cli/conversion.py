@@ -95,6 +95,8 @@ def _convert(
         for problem in outcome.problems:
             failed = True
             console.print(f"{name}:{outcome.line}: {problem}", style="red")
+        for note in outcome.notes:
+            console.print(f"{name}:{outcome.line}: {note}")
         losses.add(outcome)
     sink.flush()
     if report:

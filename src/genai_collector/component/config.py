@@ -37,6 +37,11 @@ class Config(BaseModel):
         Asked of every Config, nested ones too; shown at the place of that one in the file."""
         return []
 
+    def code(self) -> list[str]:
+        """Files that its component is made of, read when it is made. Another content is another
+        configuration. (Keys and certificates are not meant: who uses them watches them.)"""
+        return []
+
 
 def parse_duration(value: object) -> float:
     """Seconds from `1h30m`, `200ms`, `0` or `0s`. Raises ValueError with what is expected."""

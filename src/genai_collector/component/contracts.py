@@ -7,12 +7,13 @@ Every component that has a life is an async context manager: entered when the se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
-from genai_collector.model import Batch
+from genai_collector.errors import Refused
+from genai_collector.model import Batch, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,60 @@ class Accepting(Protocol):
         ...
 
 
+class Destination(Protocol):
+    """Where a pipeline leads to: an exporter with its queue (`delivery.QueuedExporter`), or a
+    connector that holds. Bounded in bytes; a pipeline asks all its destinations for room and then
+    reserves in all of them, with no `await` between."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def signal(self) -> Signal: ...
+    @property
+    def when_full(self) -> Literal["refuse", "block"]:
+        """Whether who sends is told to come again, or waits for room."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Bytes. A batch that weighs more can never be taken."""
+        ...
+
+    def has_room(self, weight: int, /) -> bool: ...
+
+    def reserve(self, weight: int, /) -> None:
+        """Take room; directly after `has_room`. Cannot fail."""
+        ...
+
+    def unreserve(self, weight: int, /) -> None:
+        """Give back room that was reserved and will not be `put`."""
+        ...
+
+    async def put(self, batch: Batch, weight: int, /) -> None:
+        """Take a batch, which others share, into room reserved before. Returning means that it is
+        as safe here as it will be. The reservation is used up, also if this raises."""
+        ...
+
+    async def wait_for_room(self, weight: int, /) -> None:
+        """Until `has_room`. Raises QueueFull at shutdown, TooLarge if there never will be room."""
+        ...
+
+    def retry_after(self) -> float:
+        """Seconds after which a refused sender should come again."""
+        ...
+
+
+class Holding(AbstractAsyncContextManager[object], Protocol):
+    """A connector that keeps what it was given for a while, to bring it together with what comes
+    later, maybe of another signal. Built once per id with the Consumers of all signals that it
+    gives (`ConnectorFactory.shared`); what it takes is admitted as an exporter's queue admits it.
+    Entered before the receivers; left after them and before the queues drain."""
+
+    def destination(self, signal: Signal, /) -> Destination:
+        """Where the pipelines of this signal lead to. Called once per signal, when it is built."""
+        ...
+
+
 class Gate(Protocol):
     """A processor that also decides about admission, before anything is decoded."""
 
@@ -109,6 +164,8 @@ class Sent:
     dropped: Mapping[str, int] = field(default_factory=dict)
     message: str = ""
     """The destination's own words about it, for the log (OTLP: partial success)."""
+    refused: Sequence[Refused] = field(default=(), compare=False)
+    """The dropped items, where the destination says which: they may be kept as dead letters."""
 
 
 class Exporter(AbstractAsyncContextManager["Exporter"], Protocol):

@@ -50,6 +50,11 @@ class Records(Protocol):
         """How many items all records hold."""
         ...
 
+    @property
+    def last_id(self) -> int:
+        """Of the record appended last, also if it is gone; 0 if there never was one."""
+        ...
+
     async def append(
         self, data: bytes, *, meta: bytes = b"", items: int = 0, compressed: bool = False
     ) -> int:
@@ -59,7 +64,16 @@ class Records(Protocol):
         ...
 
     def remove(self, ids: Iterable[int], /) -> None:
-        """Forget records, with the next commit. After a crash they may be there again."""
+        """Forget records, with the next commit: then there is room again. After a crash they may
+        be there again."""
+        ...
+
+    async def settled(self) -> None:
+        """Until everything asked for so far is done, removals too. Raises Retryable."""
+        ...
+
+    async def set_aside(self, ids: Iterable[int], why: str, /) -> None:
+        """Move records to where what cannot be read goes, and report them."""
         ...
 
     async def read(self, after: int = 0, max_bytes: int = 8 << 20) -> list[Stored]:

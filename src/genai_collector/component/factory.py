@@ -18,6 +18,7 @@ from genai_collector.component.contracts import (
     Connector,
     Consumer,
     Exporter,
+    Holding,
     Lifecycle,
     Processor,
     Receiver,
@@ -124,12 +125,18 @@ SAME_SIGNAL: Final = frozenset(Route(signal, signal) for signal in Signal)
 class ConnectorFactory(Generic[C]):
     name: str
     config: type[C]
-    create: Callable[[C, Route, Consumer, Context], Connector]
+    create: (
+        Callable[[C, Route, Consumer, Context], Connector]
+        | Callable[[C, Mapping[Signal, Consumer], Context], Holding]
+    )
     """Called once per id and route that pipelines use; the consumer is every pipeline of the
-    target signal that names the connector as a receiver."""
+    target signal that names the connector as a receiver. The second form is a `shared` one's."""
     routes: frozenset[Route]
     aliases: tuple[str, ...] = ()
     stability: Stability = "beta"
+    shared: bool = False
+    """Called once per id instead, with a consumer for every signal that some pipeline takes from
+    it: what comes on one route is brought together with what comes on another (see `Holding`)."""
     kind: Literal["connector"] = "connector"
 
 

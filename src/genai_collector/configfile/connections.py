@@ -111,7 +111,11 @@ def _uses(connector: Component, pipelines: dict[str, PipelineSpec]) -> Iterator[
             if (
                 connector.id in source.exporters
                 and connector.id in target.receivers
-                and Route(source.signal, target.signal) in connector.factory.routes
+                and (
+                    # A shared one is one component, wherever what it is given may come out.
+                    connector.factory.shared
+                    or Route(source.signal, target.signal) in connector.factory.routes
+                )
             ):
                 yield _Use(connector.id, source, target)
 

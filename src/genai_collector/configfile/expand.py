@@ -51,16 +51,23 @@ class _Unresolved(Exception):
         self.offset = offset
 
 
-def expand(root: MapNode, environ: Mapping[str, str], faults: list[Fault]) -> MapNode:
-    """A new tree with every expression resolved; what cannot be is broken and reported."""
-    expanded = _Expander(environ, faults).node(root, (), 0)
+def expand(
+    root: MapNode,
+    environ: Mapping[str, str],
+    faults: list[Fault],
+    files: list[str] | None = None,
+) -> MapNode:
+    """A new tree with every expression resolved; what cannot be is broken and reported. The files
+    that were asked for are added to `files`."""
+    expanded = _Expander(environ, faults, [] if files is None else files).node(root, (), 0)
     assert isinstance(expanded, MapNode)
     return expanded
 
 
 class _Expander:
-    def __init__(self, environ: Mapping[str, str], faults: list[Fault]) -> None:
+    def __init__(self, environ: Mapping[str, str], faults: list[Fault], files: list[str]) -> None:
         self._environ = environ
+        self._files = files
         self._faults = faults
         self._count = 0
         self._characters = 0
@@ -152,6 +159,7 @@ class _Expander:
             message = f"environment variable {rest} is not set (a default: ${{env:{rest}:-...}})"
             return None, message
         if kind == "file":
+            self._files.append(rest)
             text, problem = read_text(rest)
             if text is not None:
                 text = text.removesuffix("\n").removesuffix("\r")

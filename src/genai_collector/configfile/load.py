@@ -22,7 +22,7 @@ from genai_collector.configfile.schema import (
     PipelineSpec,
     ServiceConfig,
 )
-from genai_collector.configfile.sources import read_set, read_source
+from genai_collector.configfile.sources import file_of, read_set, read_source
 from genai_collector.configfile.traps import find_conflicts, find_warnings, in_order
 from genai_collector.configfile.tree import Entry, MapNode
 from genai_collector.configfile.typed import Declared, read_declared
@@ -48,7 +48,8 @@ def load(
     root, files = _read(sources, sets, environ, faults, warnings)
     if root is None:
         raise ConfigError(faults=in_order(faults, files))
-    root = expand(root, environ, faults)
+    read = [path for source in sources if (path := file_of(source)) is not None]
+    root = expand(root, environ, faults, read)
     declared = read_declared(root, factories, faults)
     pipelines = read_pipelines(declared, faults)
     extensions = read_extensions(declared, faults)
@@ -58,7 +59,7 @@ def load(
         raise ConfigError(faults=in_order(faults, files))
     warnings += find_warnings(declared, pipelines, extensions)
     config = _assemble(declared, pipelines, extensions)
-    return Loaded(config, in_order(warnings, files), _document(declared))
+    return Loaded(config, in_order(warnings, files), _document(declared), read)
 
 
 def _read(
@@ -78,7 +79,8 @@ def _read(
     files = [document.place.file for document in documents]
     if len(documents) < len(sources):
         return None, files
-    root = reduce(lambda base, over: merge(base, over, warnings), documents)
+    nothing = MapNode(documents[0].place)
+    root = reduce(lambda base, over: merge(base, over, warnings), documents, nothing)
     for assignment in sets:
         over, found = read_set(assignment)
         faults += found

@@ -203,6 +203,15 @@ class CollectorConfig:
     shutdown_timeout_s: float = 25.0
     connectors: dict[str, Component] = field(default_factory=dict)
 
+    def code(self) -> list[str]:
+        """Files besides the configuration that its components are made of."""
+        sections = (
+            self.receivers, self.processors, self.exporters, self.connectors, self.extensions
+        )  # fmt: skip
+        return [
+            path for section in sections for one in section.values() for path in one.config.code()
+        ]
+
 
 Factories: TypeAlias = Mapping[str, Factory]
 """By type, aliases included."""
@@ -250,3 +259,5 @@ class Loaded:
     warnings: list[Fault]
     document: dict[str, Any] = field(default_factory=dict)
     """Merged and expanded as it was written, secrets hidden; for `print-config`."""
+    files: list[str] = field(default_factory=list)
+    """Paths of everything that was read for it."""

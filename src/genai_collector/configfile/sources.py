@@ -20,11 +20,22 @@ _SCHEMES: Final = ("file", "env", "yaml")
 _REMOTE: Final = ("http", "https")
 
 
-def read_source(source: str, environ: Mapping[str, str]) -> tuple[MapNode | None, list[Fault]]:
-    """The source's document; None when it gives nothing to go on with."""
+def file_of(source: str) -> str | None:
+    """The path of a source that is a file."""
+    scheme, rest = _parts(source)
+    return rest if scheme == "file" else None
+
+
+def _parts(source: str) -> tuple[str, str]:
     scheme, colon, rest = source.partition(":")
     if not colon or len(scheme) == 1 or not scheme.isalpha():  # `C:\\...` is a path
-        scheme, rest = "file", source
+        return "file", source
+    return scheme, rest
+
+
+def read_source(source: str, environ: Mapping[str, str]) -> tuple[MapNode | None, list[Fault]]:
+    """The source's document; None when it gives nothing to go on with."""
+    scheme, rest = _parts(source)
     if scheme in _REMOTE:
         message = "configuration is not fetched over the network; download it and give a path"
         return None, [Fault(f"{scheme}:", 0, 0, "", message)]

@@ -18,6 +18,8 @@ from genai_collector.errors import Fault
 
 _LISTENING: Final = ("receivers", "exporters", "extensions")
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  recognised, not listened on
+_OWN_KEYS: Final = ("projects", "api_keys")
+"""Keys that a receiver's protocol has by itself."""
 _METRICS_PATH: Final[Path] = ("service", "telemetry", "metrics", "address")
 
 
@@ -143,6 +145,13 @@ def _order_warnings(declared: Declared, pipelines: dict[str, PipelineSpec]) -> I
             if types.get(processor) == "memory_limiter" and at > 0:
                 message = f"{processor!r} should be first, to refuse before work is done"
                 yield _at(declared, (*path, at), message)
+            before = [types.get(one) for one in spec.processors[:at]]
+            if types.get(processor) == "redact" and "truncate" in before:
+                message = (
+                    f"{processor!r} should stand before 'truncate': of a secret that was cut "
+                    "in two, the first half is not recognised"
+                )
+                yield _at(declared, (*path, at), message)
             if types.get(processor) == "batch":
                 message = (
                     f"{processor!r} passes everything through; batching is done behind the queue "
@@ -156,15 +165,27 @@ def _open_listeners(declared: Declared) -> Iterator[Fault]:
     for listener in _listeners(declared, used):
         if _is_loopback(listener.host):
             continue
-        guarded = listener.config is not None and any(
-            getattr(listener.config, key, None) is not None for key in ("tls", "auth")
-        )
-        if not guarded and listener.path[0] == "receivers":
+        if listener.path[0] == "receivers" and not _authenticates(listener.config):
             message = (
-                f"listens on {listener.host or 'every address'} without TLS or authentication: "
-                "everybody who can reach this port can send to it"
+                f"listens on {listener.host or 'every address'} without authentication: everybody "
+                f"who can reach this port can send to it; set {_keys_of(listener.config)}"
             )
             yield _at(declared, (*listener.path, "endpoint"), message)
+
+
+def _authenticates(config: Config | None) -> bool:
+    """Listeners say it themselves (`transport.HttpServerConfig`); of others the options tell."""
+    ask = getattr(config, "authenticates", None)
+    if callable(ask):
+        return bool(ask())
+    tls = getattr(config, "tls", None)
+    return bool(getattr(config, "auth", None) or getattr(tls, "client_ca_file", ""))
+
+
+def _keys_of(config: Config | None) -> str:
+    """The options that would close the door."""
+    own = [key for key in _OWN_KEYS if key in type(config).model_fields] if config else []
+    return " or ".join([*own, "auth.authenticator", "tls.client_ca_file"])
 
 
 def _listeners(declared: Declared, used: dict[str, set[str]]) -> Iterator[_Listener]:

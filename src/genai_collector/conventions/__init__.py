@@ -11,7 +11,7 @@ messages.py      every message shape, to the conventions' and to OpenAI's      p
 content.py       where the conventions have kept content     coerce.py   single values
 facts.py         facts that come several in one value
 targets.py       the conventions that can be written     message_forms.py   their messages
-writing.py       what to change on a span
+writing.py       what to change on a span                  removing.py   what may go from it
 """
 
 from genai_collector.conventions.content import read_log_content

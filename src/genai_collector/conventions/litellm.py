@@ -5,7 +5,8 @@
   `gen_ai.completion.{i}.function_call`, where i counts calls, not choices.
 * V2 has OpenAI-shaped messages under the conventions' names, `litellm.cost.*`, and tools as
   `gen_ai.tool.{i}.*`.
-* v1 writes every key of its metadata, empty where unset, dicts as Python repr.
+* v1 writes every key of its metadata, empty where unset, dicts as Python repr. One of them,
+  `metadata.usage_object`, is the only place where it tells of cached tokens and reasoning.
 * Steps of the proxy (`route {model}`) repeat the model without being a call of it.
 * `raw_gen_ai_request` spans repeat the call in the provider's words; they are plain spans here.
 
@@ -19,7 +20,7 @@ from typing import Final, cast
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import flag, number, text
 from genai_collector.conventions.content import indexed
-from genai_collector.conventions.facts import family
+from genai_collector.conventions.facts import family, fill_usage, json_object
 from genai_collector.conventions.messages import parts_of
 from genai_collector.conventions.observation import Content, Observation, Part
 from genai_collector.conventions.parts import tool_call_part
@@ -29,6 +30,9 @@ from genai_collector.model import Span, Value
 
 _COMPLETIONS: Final = "gen_ai.completion."
 _METADATA: Final = "metadata."
+USAGE_OBJECT: Final = "metadata.usage_object"
+_LONGEST_USAGE: Final = 16 * 1024
+"""A few hundred bytes are usual; to read Python's repr costs a multiple of its size."""
 _COSTS: Final = ("gen_ai.cost.", "litellm.cost.")
 _ANSWERED: Final = (s.GEN_AI_RESPONSE_MODEL, "llm.response.model", "llm.response.model_name")
 _COST_NAMES: Final = frozenset((
@@ -63,6 +67,11 @@ def _quirks(span: Span, observation: Observation) -> None:
         amount = number(value)
         if amount is not None and key not in _COST_NAMES and not key.endswith("percent"):
             observation.cost.details.setdefault(key.removesuffix("_cost"), amount)
+    said = attributes.get(USAGE_OBJECT)
+    if isinstance(said, str) and len(said) <= _LONGEST_USAGE:
+        buckets = json_object(said)
+        buckets.pop("cost", None)
+        fill_usage(observation.usage, buckets)
     for key, value in family(attributes, _METADATA):
         if value not in ("[]", "{}"):
             observation.metadata.setdefault(key, value)

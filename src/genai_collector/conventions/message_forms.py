@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, cast
 
-from genai_collector.conventions.coerce import to_json
+from genai_collector.conventions.coerce import from_json, to_json
 from genai_collector.conventions.content import messages_of_events, unflatten
 from genai_collector.conventions.messages import (
     to_openai_choices,
@@ -20,7 +20,7 @@ from genai_collector.conventions.messages import (
     to_parts_messages,
 )
 from genai_collector.conventions.observation import Content, Message
-from genai_collector.conventions.openinference import message_of, tool_of
+from genai_collector.conventions.openinference import is_tool, message_of, tool_of
 from genai_collector.model import Attributes, Event, Span, Value
 
 _EVENTS_OF_ROLES: Final = {
@@ -141,8 +141,10 @@ def _flat_block(block: Value) -> Iterator[tuple[str, Value]]:
 
 def flattened_tools(definitions: Value, prefix: str) -> Attributes | None:
     """Tool definitions as `{prefix}{i}.tool.json_schema`; None if they would read differently."""
-    tools = to_openai_tools(definitions)
-    if not isinstance(tools, list) or not tools:
+    # As JSON has them: bytes have no other form there, so twice must not be different from once.
+    text = to_json(to_openai_tools(definitions))
+    tools = None if text is None else from_json(text)
+    if not isinstance(tools, list) or not tools or not all(map(is_tool, tools)):
         return None
     flat: Attributes = {
         f"{prefix}{index}.tool.json_schema": to_json(tool) for index, tool in enumerate(tools)

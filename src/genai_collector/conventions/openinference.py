@@ -181,6 +181,7 @@ def _block(item: Value) -> Value:
 
 
 def tool_of(item: Value) -> Value:
+    """One unflattened tool as its definition."""
     inner = item.get("tool") if isinstance(item, dict) else None
     schema = inner.get("json_schema") if isinstance(inner, dict) else None
     if isinstance(schema, str):
@@ -190,9 +191,13 @@ def tool_of(item: Value) -> Value:
     return item if schema is None else schema
 
 
+def is_tool(item: Value) -> bool:
+    """Whether this is the definition of a tool, and no wrapper that could not be read."""
+    return isinstance(item, dict) and "tool" not in item
+
+
 def _tools(items: list[Value]) -> Value:
-    found = [tool_of(item) for item in items]
-    tools: list[Value] = [t for t in found if isinstance(t, dict) and "tool" not in t]
+    tools: list[Value] = [tool for item in items if is_tool(tool := tool_of(item))]
     return to_tool_definitions(tools) if tools else None
 
 

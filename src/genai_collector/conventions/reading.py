@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
+from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import count, text
 from genai_collector.conventions.generations import SEMCONV, SEMCONV_OLD
 from genai_collector.conventions.genkit import GENKIT
@@ -299,6 +300,8 @@ def _read_unlisted(key: str, value: Value, observation: Observation) -> None:
 def _read_exception(span: Span, observation: Observation) -> None:
     if observation.error_type is not None and observation.status_message is not None:
         return
+    if observation.status_message is None:
+        observation.status_message = text(span.attributes.get(s.ERROR_MESSAGE))
     for event in span.events if span.has_events else ():
         if event.name == "exception":
             if observation.error_type is None:

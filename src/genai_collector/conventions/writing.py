@@ -16,34 +16,19 @@ changes nothing itself. The rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Final, NamedTuple, cast
 
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.coerce import to_json
-from genai_collector.conventions.content import (
-    CONTENT_COMPLETION,
-    CONTENT_PROMPT,
-    MESSAGE_EVENTS,
-    structured,
-)
+from genai_collector.conventions.content import structured
+from genai_collector.conventions.message_forms import whole_input
 from genai_collector.conventions.observation import Content, Observation
-from genai_collector.conventions.reading import (
-    KINDS,
-    VOCABULARIES,
-    is_unset,
-    read_observation,
-)
-from genai_collector.conventions.targets import (
-    HOMES,
-    NOTHING,
-    TARGETS,
-    Target,
-    Written,
-    held_parameters,
-)
+from genai_collector.conventions.reading import read_observation
+from genai_collector.conventions.removing import kept_events, removable, speak
+from genai_collector.conventions.targets import HOMES, NOTHING, TARGETS, Target, Written
 from genai_collector.model import Attributes, Event, Span, StatusCode, Value
 
-_ROWS: Final = {row.key: row for v in VOCABULARIES for row in v.rows}
 _CANONICAL: Final = frozenset(HOMES.values())
 _OWN_FIELDS: Final = tuple(dict.fromkeys((
     *[field for field in HOMES if "." not in field], "tags",
@@ -51,43 +36,6 @@ _OWN_FIELDS: Final = tuple(dict.fromkeys((
 _USAGE_FIELDS: Final = ("input", "output", "total", "cache_read", "cache_creation", "reasoning")
 _COUNTED: Final = "gen_ai.usage."
 _ADDED_UP: Final = (_COUNTED, "llm.token_count.")
-_REQUEST: Final = "gen_ai.request."
-_NEVER_REMOVED: Final = frozenset(("session.id",))
-"""Attributes of other conventions that GenAI facts are read from; they keep their own meaning."""
-
-_CONTENT_HOMES: Final = {
-    "content.input_messages": s.GEN_AI_INPUT_MESSAGES,
-    "content.output_messages": s.GEN_AI_OUTPUT_MESSAGES,
-    "content.system_instructions": s.GEN_AI_SYSTEM_INSTRUCTIONS,
-    "content.tool_definitions": s.GEN_AI_TOOL_DEFINITIONS,
-    "content.old_input": s.GEN_AI_INPUT_MESSAGES,
-    "content.old_output": s.GEN_AI_OUTPUT_MESSAGES,
-    "content.tool_calls": s.GEN_AI_OUTPUT_MESSAGES,
-    "content.reasoning": s.GEN_AI_OUTPUT_MESSAGES,
-    "content.tool_args": s.GEN_AI_TOOL_CALL_ARGUMENTS,
-    "content.input": s.GEN_AI_TOOL_CALL_ARGUMENTS,
-    "content.output": s.GEN_AI_TOOL_CALL_RESULT,
-}
-"""Content field -> the canonical attribute that holds it once it is converted."""
-_INDEXED_HOMES: Final = (
-    ("gen_ai.prompt.", s.GEN_AI_INPUT_MESSAGES),
-    ("gen_ai.completion.", s.GEN_AI_OUTPUT_MESSAGES),
-    ("llm.input_messages.", s.GEN_AI_INPUT_MESSAGES),
-    ("llm.output_messages.", s.GEN_AI_OUTPUT_MESSAGES),
-    ("llm.tools.", s.GEN_AI_TOOL_DEFINITIONS),
-    ("llm.request.functions.", s.GEN_AI_TOOL_DEFINITIONS),
-    ("gen_ai.tool.", s.GEN_AI_TOOL_DEFINITIONS),
-)
-_BODY_KEYS: Final = frozenset((
-    "content", "role", "tool_calls", "id", "index", "finish_reason", "message", "event.name",
-    "gen_ai.system", "gen_ai.provider.name", "gen_ai.event.content",
-))  # fmt: skip
-_EVENT_KEYS: Final = {
-    CONTENT_PROMPT: frozenset(("gen_ai.prompt",)),
-    CONTENT_COMPLETION: frozenset(("gen_ai.completion",)),
-} | dict.fromkeys(MESSAGE_EVENTS, _BODY_KEYS)
-"""Event -> the attributes of it that are understood; an event with others stays."""
-
 _AGENT_OPERATIONS: Final = frozenset(("invoke_agent", "create_agent", "plan"))
 _MODEL_OPERATIONS: Final = frozenset(("chat", "generate_content", "text_completion", "embeddings"))
 
@@ -133,30 +81,71 @@ def plan_change(
     observation = read_observation(span, canonical_first=not overwrite)
     if not observation.is_genai:
         return None
-    attributes = span.attributes
+    said = observation.read_content() if content else Content()
     changed = _fact_changes(span, observation, target)
-    written = _written_content(span, observation, target) if content else NOTHING
+    written = _written_content(span, observation, said, target) if content else NOTHING
     changed |= written.attributes
-    held = written.held | changed.keys()
-    remove = frozenset(_removable(observation, attributes, changed, target, held))
-    kept = _kept_events(span, observation, held) if remove_originals else None
-    if not remove_originals:
-        # Backends add up whatever stands under this prefix: a count must not stand there twice.
-        remove = frozenset([k for k in remove if k.startswith(_COUNTED) and k not in _CANONICAL])
-    elif kept and target.content is not None and _speak(kept, observation):
-        # One side's events go together: what stays would be read before the target's form.
-        kept = None
-    if written.events:
-        kept = [*(span.events if kept is None else kept), *written.events]
-    change = Change(changed, remove, kept, _new_name(span, observation, rename),
-                    _new_error(span, observation))  # fmt: skip
+    planned = _Planned(span, observation, target, changed, written, remove_originals)
+    change = planned.change(written.held | changed.keys(), rename)
+    if content and remove_originals and target.content and not _is_said_by(change, span, said):
+        change = planned.change(set(changed), rename)
     return None if change == _NO_CHANGE else change
 
 
-def _written_content(span: Span, observation: Observation, target: Target) -> Written:
+class _Planned(NamedTuple):
+    """What is to be written onto a span, before it is known what may go from it."""
+
+    span: Span
+    observation: Observation
+    target: Target
+    changed: Attributes
+    written: Written
+    remove_originals: bool
+
+    def change(self, held: set[str], rename: bool) -> Change:
+        """The change, if the information of the attributes `held` stands elsewhere, too."""
+        span, observation, target = self.span, self.observation, self.target
+        remove = frozenset(removable(observation, span.attributes, self.changed, target, held))
+        kept = kept_events(span, observation, held) if self.remove_originals else None
+        if not self.remove_originals:
+            # Backends add up whatever stands under this prefix: a count must not stand there twice.
+            remove = frozenset(
+                [key for key in remove if key.startswith(_COUNTED) and key not in _CANONICAL]
+            )
+        elif kept and target.content is not None and speak(kept, observation):
+            # One side's events go together: what stays would be read before the target's form.
+            kept = None
+        if self.written.events:
+            kept = [*(span.events if kept is None else kept), *self.written.events]
+        name, error = _new_name(span, observation, rename), _new_error(span, observation)
+        return Change(self.changed, remove, kept, name, error)
+
+
+def _is_said_by(change: Change, span: Span, said: Content) -> bool:
+    """Whether the changed span says this content. It may not where several places say different
+    things: which of them is believed is a matter of places, and a target's own come later."""
+    after = copy(span)
+    after.attributes = dict(span.attributes)
+    change.apply(after)
+    return _sides(read_observation(after).read_content()) == _sides(said)
+
+
+def _sides(content: Content) -> tuple[Value, ...]:
+    sides = (
+        whole_input(content) or None,
+        content.output_messages or None,
+        content.tool_definitions or None,
+        structured(content.input),
+        structured(content.output),
+    )
+    return cast("tuple[Value, ...]", sides)
+
+
+def _written_content(
+    span: Span, observation: Observation, said: Content, target: Target
+) -> Written:
     """The target's own form of the content, and today's where that is the target or stands beside
     it."""
-    said = observation.read_content()
     today = _content_changes(observation, said, span.attributes)
     if target.content is None:
         return Written(today, [], set(), set())
@@ -306,83 +295,3 @@ def _respelt(present: Value, wanted: Value) -> Value:
     if text is None or text == to_json(structured(present)):
         return None
     return text if isinstance(present, str) else wanted
-
-
-def _removable(
-    observation: Observation,
-    attributes: Attributes,
-    changed: Attributes,
-    target: Target,
-    held: set[str],
-) -> Iterator[str]:
-    result = attributes | changed
-    parameters = held_parameters(observation, result) if target.name == "openinference" else set()
-    own = target.homes.values()
-    for key in observation.consumed:
-        if key in changed or key in _NEVER_REMOVED or key.startswith(target.own):
-            continue
-        row = _ROWS.get(key)
-        field = row.field if row is not None else ""
-        content_home = _CONTENT_HOMES.get(field) if row is not None else _indexed_home(key)
-        if (
-            is_unset(key, attributes[key])
-            or (
-                key not in own and _stands(observation, key, field, attributes[key], target, result)
-            )
-            or (field in parameters or f"parameters.{key.removeprefix(_REQUEST)}" in parameters)
-            or (content_home in held and key not in changed)
-        ):
-            yield key
-    for old, new in s.COPIED.items() if target.content is None else ():
-        if old in attributes and attributes[old] == (changed.get(new) or attributes.get(new)):
-            yield old
-
-
-def _stands(
-    observation: Observation,
-    key: str,
-    field: str,
-    value: Value,
-    target: Target,
-    result: Attributes,
-) -> bool:
-    """Whether what an original says stands in the target's home of its field."""
-    if field == "kind":
-        home = s.GEN_AI_OPERATION_NAME
-        said = _ROWS[key].read(value)
-        return home in result and KINDS.get(str(result[home])) == observation.kind == said
-    home = target.homes.get(field, "")
-    row = _ROWS.get(home)
-    if row is None or home not in result:
-        return False
-    fact = row.read(result[home])
-    return fact is not None and target.spell(field, fact) is not None
-
-
-def _indexed_home(key: str) -> str | None:
-    for prefix, home in _INDEXED_HOMES:
-        if key.startswith(prefix):
-            return home
-    return None
-
-
-def _kept_events(span: Span, observation: Observation, held: set[str]) -> list[Event] | None:
-    names = observation.consumed_events
-    if not names:
-        return None
-    events = span.events
-    kept = [event for event in events if not _is_converted(event, observation, held)]
-    return kept if len(kept) < len(events) else None
-
-
-def _speak(kept: list[Event], observation: Observation) -> bool:
-    return any(e.name in observation.consumed_events and e.name in _EVENT_KEYS for e in kept)
-
-
-def _is_converted(event: Event, observation: Observation, held: set[str]) -> bool:
-    known = _EVENT_KEYS.get(event.name)
-    if known is None or event.name not in observation.consumed_events:
-        return False
-    made = event.name in (CONTENT_COMPLETION, "gen_ai.choice")
-    home = s.GEN_AI_OUTPUT_MESSAGES if made else s.GEN_AI_INPUT_MESSAGES
-    return home in held and event.attributes.keys() <= known

@@ -3,8 +3,10 @@
     bytes -> documents (with the line each begins in) -> items of one signal -> one line of JSON
 
 Every document is converted on its own and gives exactly one line; one that cannot be read gives
-none, and says why. The formats are the rows of `SOURCES` and `TARGETS`. Protobuf has no lines:
-there the outputs together are one request.
+none, and says why. A document that holds several signals (Langfuse's spans and scores) gives one
+line with all of them, or one for each in OTLP/JSON, where a request has one signal; formats that
+can hold one only get the first, and a note says so. The formats are the rows of `SOURCES` and
+`TARGETS`. Protobuf has no lines: there the outputs together are one request.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from genai_collector.convert.sources import SOURCES, Decoded, Source
 from genai_collector.convert.targets import TARGETS, Target
 from genai_collector.errors import DecodeError, PipelineError
 from genai_collector.formats.loss import Loss
-from genai_collector.model import Signal
+from genai_collector.model import Signal, count_items
 
 __all__ = [
     "SOURCES",
@@ -33,15 +35,20 @@ __all__ = [
 ]
 
 _MAX_LOSSES: Final = 10_000
+_MANY: Final = 4
+"""So many fields with the same reason are listed together, with how often each was met."""
 
 
 class Outcome(NamedTuple):
-    """What became of one document. `output` is None when it could not be read at all."""
+    """What became of one document, or of one signal in it. `output` is None when it could not be
+    read at all."""
 
     line: int
     output: bytes | None
     problems: Sequence[str]
     losses: Sequence[Loss]
+    notes: Sequence[str] = ()
+    """What the user should know although all went well."""
 
 
 def convert(
@@ -76,7 +83,7 @@ def convert_with(
                 raise DecodeError(
                     f"holds {decoded.signal}; one request has one signal, here {only}"
                 )
-            output = writer.encode[decoded.signal](decoded.items)
+            outputs, notes = _written(writer, decoded)
             losses = _losses(reader, writer, document.data, decoded) if report else ()
         except PipelineError as error:
             yield Outcome(document.line, None, [str(error)], ())
@@ -85,13 +92,33 @@ def convert_with(
             yield Outcome(document.line, None, [f"cannot be converted ({name}: {error})"], ())
         else:
             only = decoded.signal
-            yield Outcome(document.line, output, decoded.problems, losses)
+            yield Outcome(document.line, outputs[0], decoded.problems, losses, notes)
+            for output in outputs[1:]:
+                yield Outcome(document.line, output, (), ())
+
+
+def _written(writer: Target, decoded: Decoded) -> tuple[list[bytes], list[str]]:
+    """The outputs of all signals that the target takes in one file, and what else to say."""
+    notes = list(decoded.notes)
+    if decoded.beside and writer.several is not None:
+        return writer.several({decoded.signal: decoded.items, **decoded.beside}), notes
+    notes += [
+        f"{count_items(signal, items)} items are {signal}, not {decoded.signal}; convert them with "
+        f"the signal {signal}"
+        for signal, items in decoded.beside.items()
+    ]
+    return [writer.encode[decoded.signal](decoded.items)], notes
 
 
 def _losses(reader: Source, writer: Target, data: bytes, decoded: Decoded) -> list[Loss]:
-    """What is lost on the way in, then on the way out."""
-    find = writer.loss.get(decoded.signal)
-    return [*reader.loss(data, decoded.signal), *(find(decoded.items) if find else ())]
+    """What is lost on the way in, then on the way out, of all signals."""
+    parts = {decoded.signal: decoded.items, **decoded.beside}
+    lost: list[Loss] = []
+    for signal, items in parts.items():
+        find = writer.loss.get(signal)
+        lost += [*reader.loss(data, signal), *(find(items) if find else ())]
+    # What is of the document itself is told once.
+    return list(dict.fromkeys(lost)) if decoded.beside else lost
 
 
 @dataclass(slots=True)
@@ -112,11 +139,21 @@ class LossReport:
             self.first.setdefault(key, f"line {outcome.line}, {loss.where}")
 
     def lines(self) -> list[str]:
-        """One line per field and reason, most frequent first."""
-        lines = [
-            f"no home: {name}: {why} ({_times(count)} in {self.first[name, why]})"
-            for (name, why), count in self.counts.most_common()
-        ]
+        """One line per field and reason, most frequent first; many fields with one reason are one
+        line."""
+        reasons: dict[str, list[tuple[str, int]]] = {}
+        for (name, why), count in self.counts.most_common():
+            reasons.setdefault(why, []).append((name, count))
+        lines: list[str] = []
+        for why, fields in reasons.items():
+            if len(fields) >= _MANY:
+                listed = ", ".join([f"{name} ({count})" for name, count in fields])
+                lines.append(f"no home: {why}, {len(fields)} fields: {listed}")
+            else:
+                lines += [
+                    f"no home: {name}: {why} ({_times(count)} in {self.first[name, why]})"
+                    for name, count in fields
+                ]
         if self.more:
             lines.append(f"no home: {self.more} more that are not listed")
         return lines or ["everything has a home"]

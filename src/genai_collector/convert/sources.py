@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
 import orjson
@@ -26,6 +27,10 @@ class Decoded(NamedTuple):
     signal: Signal
     items: Items
     problems: Sequence[str] = ()
+    beside: Mapping[Signal, Items] = MappingProxyType({})
+    """Items of other signals in the same document; nobody asked for one signal alone."""
+    notes: Sequence[str] = ()
+    """What the user should know and is no fault of the document."""
 
 
 class Source(NamedTuple):
@@ -105,7 +110,10 @@ _MESSAGES: Final[Mapping[Signal, _Message]] = {
 
 
 def _sniff_protobuf(data: bytes) -> Signal:
-    """The signal whose messages leave nothing of the request unexplained."""
+    """The signal whose messages leave nothing of the request unexplained; of an empty request,
+    which has nothing to explain, the same as of an empty JSON document."""
+    if not data:
+        return Signal.TRACES
     for signal, message_type in _MESSAGES.items():
         try:
             message = message_type.FromString(data)
@@ -140,7 +148,7 @@ def decode_litellm(data: bytes, signal: Signal | None) -> Decoded:
 
 def decode_langfuse(data: bytes, signal: Signal | None) -> Decoded:
     """A batch for Langfuse's ingestion API, complete in itself: traces, or (`logs`) the scores;
-    without a signal the scores only where there is nothing else. Raises DecodeError."""
+    without a signal both. Raises DecodeError."""
     if signal is Signal.METRICS:
         raise DecodeError("Langfuse's batches are traces and (as logs) scores, not metrics")
     batch = langfuse.parse_ingestion(data)
@@ -150,11 +158,14 @@ def decode_langfuse(data: bytes, signal: Signal | None) -> Decoded:
     if signal is Signal.LOGS:
         return Decoded(Signal.LOGS, scores, problems)
     spans = langfuse.decode_batch(batch.events, batch.metadata)
-    if scores and not spans and signal is None:
+    if not scores:
+        return Decoded(Signal.TRACES, spans, problems)
+    if signal is Signal.TRACES:
+        note = f"{len(scores)} scores are not traces; convert them with the signal logs"
+        return Decoded(Signal.TRACES, spans, problems, notes=[note])
+    if not spans:
         return Decoded(Signal.LOGS, scores, problems)
-    if scores:
-        problems.append(f"{len(scores)} scores are not traces; convert them as logs")
-    return Decoded(Signal.TRACES, spans, problems)
+    return Decoded(Signal.TRACES, spans, problems, {Signal.LOGS: scores})
 
 
 def langfuse_loss(data: bytes, signal: Signal) -> Sequence[Loss]:

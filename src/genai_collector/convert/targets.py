@@ -17,6 +17,8 @@ class Target(NamedTuple):
     """One line, without newline (or any bytes, if there is no `ending`)."""
     loss: Mapping[Signal, Callable[[Items], Sequence[Loss]]]
     """What had no home; a signal that is missing loses nothing."""
+    several: Callable[[Mapping[Signal, Items]], list[bytes]] | None = None
+    """The outputs for several signals of one document; None if a file holds one signal only."""
     ending: bytes = b"\n"
     """What follows each output. Without one the outputs run together, as protobuf requests of one
     signal may: they are one request then."""
@@ -33,20 +35,28 @@ def _to_otlp_proto(signal: Signal) -> _Encode:
     return lambda items: otlp.encode(signal, items)
 
 
-def _spans_to_langfuse(items: Items) -> bytes:
-    return _langfuse_batch(langfuse.encode_spans(cast("list[Span]", items)))
+def _to_otlp_lines(parts: Mapping[Signal, Items]) -> list[bytes]:
+    return [otlp.encode_json(signal, items) for signal, items in parts.items()]
 
 
-def _metrics_to_langfuse(items: Items) -> bytes:
-    return _langfuse_batch(langfuse.scores_from_metrics(cast("list[Metric]", items)))
+def _langfuse_events(signal: Signal, items: Items) -> Sequence[langfuse.EncodedEvent]:
+    if signal is Signal.TRACES:
+        return langfuse.encode_spans(cast("list[Span]", items))
+    if signal is Signal.METRICS:
+        return langfuse.scores_from_metrics(cast("list[Metric]", items))
+    return langfuse.scores_from_logs(cast("list[LogRecord]", items))
 
 
-def _logs_to_langfuse(items: Items) -> bytes:
-    return _langfuse_batch(langfuse.scores_from_logs(cast("list[LogRecord]", items)))
+def _to_langfuse(parts: Mapping[Signal, Items]) -> list[bytes]:
+    events = [
+        one.event for signal, items in parts.items() for one in _langfuse_events(signal, items)
+    ]
+    said = [langfuse.sdk_of(items) for items in parts.values()]
+    return [langfuse.encode_batch(events, said[0] if all(one == said[0] for one in said) else {})]
 
 
-def _langfuse_batch(events: Sequence[langfuse.EncodedEvent]) -> bytes:
-    return langfuse.encode_batch([one.event for one in events])
+def _one_to_langfuse(signal: Signal) -> _Encode:
+    return lambda items: _to_langfuse({signal: items})[0]
 
 
 def _langfuse_span_loss(items: Items) -> Sequence[Loss]:
@@ -76,20 +86,21 @@ def _langfuse_log_loss(items: Items) -> Sequence[Loss]:
     ]
 
 
-def _spans_to_noveum(items: Items) -> bytes:
-    return _noveum_list(noveum.encode_spans(cast("list[Span]", items)))
+def _noveum_records(signal: Signal, items: Items) -> Sequence[dict[str, Value]]:
+    if signal is Signal.TRACES:
+        return noveum.encode_spans(cast("list[Span]", items))
+    if signal is Signal.METRICS:
+        return noveum.encode_metrics(cast("list[Metric]", items))
+    return noveum.encode_logs(cast("list[LogRecord]", items))
 
 
-def _metrics_to_noveum(items: Items) -> bytes:
-    return _noveum_list(noveum.encode_metrics(cast("list[Metric]", items)))
+def _to_noveum(parts: Mapping[Signal, Items]) -> list[bytes]:
+    records = [one for signal, items in parts.items() for one in _noveum_records(signal, items)]
+    return [b"[" + b",".join([noveum.dump(record) for record in records]) + b"]"]
 
 
-def _logs_to_noveum(items: Items) -> bytes:
-    return _noveum_list(noveum.encode_logs(cast("list[LogRecord]", items)))
-
-
-def _noveum_list(records: Sequence[dict[str, Value]]) -> bytes:
-    return b"[" + b",".join([noveum.dump(record) for record in records]) + b"]"
+def _one_to_noveum(signal: Signal) -> _Encode:
+    return lambda items: _to_noveum({signal: items})[0]
 
 
 def _noveum_span_loss(items: Items) -> Sequence[Loss]:
@@ -137,16 +148,13 @@ def _litellm_loss(signal: Signal) -> Callable[[Items], Sequence[Loss]]:
 
 TARGETS: Final[Mapping[str, Target]] = {
     "langfuse": Target(
-        {
-            Signal.TRACES: _spans_to_langfuse,
-            Signal.METRICS: _metrics_to_langfuse,
-            Signal.LOGS: _logs_to_langfuse,
-        },
+        {signal: _one_to_langfuse(signal) for signal in Signal},
         {
             Signal.TRACES: _langfuse_span_loss,
             Signal.METRICS: _langfuse_metric_loss,
             Signal.LOGS: _langfuse_log_loss,
         },
+        _to_langfuse,
     ),
     "litellm": Target(
         {
@@ -161,12 +169,9 @@ TARGETS: Final[Mapping[str, Target]] = {
         },
     ),
     "noveum": Target(
-        {
-            Signal.TRACES: _spans_to_noveum,
-            Signal.METRICS: _metrics_to_noveum,
-            Signal.LOGS: _logs_to_noveum,
-        },
+        {signal: _one_to_noveum(signal) for signal in Signal},
         {Signal.TRACES: _noveum_span_loss},
+        _to_noveum,
     ),
     "noveum_traces": Target(
         {
@@ -180,6 +185,6 @@ TARGETS: Final[Mapping[str, Target]] = {
             Signal.LOGS: _no_form(Signal.LOGS),
         },
     ),
-    "otlp": Target({signal: _to_otlp(signal) for signal in Signal}, {}),
-    "otlp_proto": Target({signal: _to_otlp_proto(signal) for signal in Signal}, {}, b""),
+    "otlp": Target({signal: _to_otlp(signal) for signal in Signal}, {}, _to_otlp_lines),
+    "otlp_proto": Target({signal: _to_otlp_proto(signal) for signal in Signal}, {}, ending=b""),
 }

@@ -2,7 +2,10 @@
 
 config.py           the keys that users know
 queued_exporter.py  QueuedExporter: the whole, as a pipeline sees it
-queue.py            DeliveryQueue (the seam for a durable one), MemoryQueue
+outbox.py           Outbox: from what receivers and connectors keep into the pipelines
+queue.py            DeliveryQueue, MemoryQueue
+durable_queue.py    DurableQueue: over the records of a storage
+dead_letters.py     DeadLetters: what is refused for good, kept
 batching.py         merge and split between queue and request
 stack.py            Delivery, Send, Layer; the innermost layer, which counts
 isolate.py  retry.py  timeout.py       the other layers
@@ -18,17 +21,23 @@ from genai_collector.delivery.config import (
     RetryConfig,
     SizeWithUnit,
 )
+from genai_collector.delivery.dead_letters import DeadLetters
+from genai_collector.delivery.durable_queue import DurableQueue
 from genai_collector.delivery.ledger import DeliveryReport
+from genai_collector.delivery.outbox import Outbox
 from genai_collector.delivery.queue import DeliveryQueue, MemoryQueue, Queued
 from genai_collector.delivery.queued_exporter import QueuedExporter
 from genai_collector.delivery.quiet_log import QuietLog
 
 __all__ = [
     "BatchConfig",
+    "DeadLetters",
     "DeliveryConfig",
     "DeliveryQueue",
     "DeliveryReport",
+    "DurableQueue",
     "MemoryQueue",
+    "Outbox",
     "QueueConfig",
     "Queued",
     "QueuedExporter",

@@ -70,7 +70,7 @@ class BatchConfig(Config):
 
 
 class QueueConfig(Config):
-    """The bounded queue in front of an exporter, in memory."""
+    """The bounded queue in front of an exporter, in memory or on disk."""
 
     enabled: bool = True
     """`false`: a batch is exported while its sender waits, who gets the error."""
@@ -78,13 +78,28 @@ class QueueConfig(Config):
     """Requests in flight. otelcol has 10; here one event loop does all the work, so that more
     than a few only hold more bodies in memory: 4 x 1 MiB at 100 ms are already 40 MiB/s."""
     queue_size: SizeWithUnit = Field(default=64 * 1024 * 1024, gt=0)
-    """Bytes of batches accepted and not yet delivered, those in flight included."""
+    """Bytes of batches accepted and not yet delivered, those in flight included. With `storage`:
+    bytes on disk, compressed, and by default the storage's `quota`."""
+    storage: str | None = None
+    """Id of an extension that keeps records, `file_storage`: accepted means on disk, and what is
+    not delivered when the collector stops or dies is delivered when it starts again."""
     when_full: Literal["refuse", "block"] = "refuse"
     """`refuse`: the sender is told to come back later. `block`: it waits."""
     batch: BatchConfig | None = BatchConfig()
     """Merging and splitting between queue and request; `null` turns it off."""
     sizer: Sizer = "bytes"
     """Accepted for compatibility; only `bytes`."""
+
+    @model_validator(mode="after")
+    def _storage_needs_a_queue(self) -> QueueConfig:
+        if self.storage is not None and not self.enabled:
+            raise ValueError("storage keeps a queue: it needs enabled: true")
+        return self
+
+    @property
+    def quota(self) -> int | None:
+        """Bytes that the queue may have on disk; None for what the storage says."""
+        return self.queue_size if "queue_size" in self.model_fields_set else None
 
     @model_validator(mode="before")
     @classmethod
@@ -123,6 +138,19 @@ class RetryConfig(Config):
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+class DeadLettersConfig(Config):
+    """What becomes of what the destination refuses for good."""
+
+    enabled: bool = True
+    """`false`: it is counted and dropped."""
+    storage: str | None = None
+    """Id of an extension that keeps records; by default that of `sending_queue.storage`. Without
+    either, nothing is kept."""
+    max_size: SizeWithUnit = Field(default=256 * 1024 * 1024, gt=0)
+    """Bytes on disk, compressed, for each signal. When they are used up, what is refused is counted
+    and dropped."""
+
+
 class DeliveryConfig(Config):
     """Base of every exporter's configuration."""
 
@@ -132,6 +160,14 @@ class DeliveryConfig(Config):
     """The bounded queue, its workers and their batching; `null` is `enabled: false`."""
     retry_on_failure: RetryConfig = RetryConfig()
     """Backoff after failures that may pass."""
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
+    """What is refused for good, for `genai-collector dlq`."""
+
+    @property
+    def dead_letters_storage(self) -> str | None:
+        """Id of the extension that keeps dead letters; None where they are dropped."""
+        letters = self.dead_letters
+        return (letters.storage or self.sending_queue.storage) if letters.enabled else None
 
     @field_validator("sending_queue", mode="before")
     @classmethod

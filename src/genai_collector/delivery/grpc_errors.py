@@ -2,6 +2,7 @@
 
 OTLP 1.11, "Failures": CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE and
 DATA_LOSS may be retried; RESOURCE_EXHAUSTED only with a RetryInfo, which says that it recovers.
+UNAUTHENTICATED may be if an authenticator gave the credentials, as in `http_errors`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from genai_collector.delivery.http_errors import MAX_RETRY_AFTER_S
+from genai_collector.delivery.http_errors import MAX_RETRY_AFTER_S, RENEWAL_S
 from genai_collector.errors import Permanent, Retryable
 
 _CODE: Final = grpc.StatusCode
@@ -47,13 +48,18 @@ def grpc_error(
     details: str | None,
     trailers: Iterable[tuple[str, str | bytes]] | None,
     host: str,
+    *,
+    renewable: bool = False,
 ) -> Permanent | Retryable:
-    """The error for a call that did not end with OK."""
+    """The error for a call that did not end with OK. `renewable`: it had an authenticator's
+    credentials, which may be others the next time."""
     details = " ".join((details or "").split())[:300]
     message = f"{host} answered {code.name}" + (f": {details}" if details else "")
     hint = retry_delay(trailers)
     if code in RETRYABLE or (code is _CODE.RESOURCE_EXHAUSTED and hint is not None):
         return Retryable(message, retry_after=hint)
+    if code is _CODE.UNAUTHENTICATED and renewable:
+        return Retryable(message, retry_after=RENEWAL_S)
     if code is _CODE.RESOURCE_EXHAUSTED and _TOO_LARGE in details.lower():
         return Permanent(message, reason="too_large", data_fault=True)
     reason = _REASONS.get(code, f"grpc_{code.name.lower()}")

@@ -2,6 +2,9 @@
 
 Statuses: OTLP 1.11, "OTLP/HTTP Response" and "Failures": 429, 502, 503 and 504 may be retried,
 every other 4xx and 5xx must not. Other protocols pass their own set of retryable statuses.
+
+One more may be: a 401 to credentials that an authenticator gave. They are renewed while we run, and
+a token that has expired must not cost what waits behind it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError as ProtobufError
@@ -18,6 +22,9 @@ from genai_collector.errors import Permanent, Retryable
 from genai_collector.transport.http_client import Response
 
 OTLP_RETRYABLE: Final = frozenset({429, 502, 503, 504})
+RENEWAL_S: Final = 30.0
+"""How long after a refusal the credentials are worth another try, at least: long enough that no
+account is locked for it."""
 MAX_RETRY_AFTER_S: Final = 3600.0
 """A destination that asks for more is asked again after an hour."""
 _MAX_MESSAGE: Final = 300
@@ -68,6 +75,8 @@ def http_error(
         return Retryable(message, retry_after=hint)
     if status in _HINTS:
         message = f"{message} ({_HINTS[status]})"
+    if status == HTTPStatus.UNAUTHORIZED and response.renewable:
+        return Retryable(message, retry_after=RENEWAL_S)
     reason, data_fault = _kind(status)
     return Permanent(message, reason=reason, data_fault=data_fault)
 

@@ -8,8 +8,8 @@ halvings, and giving up when eight eighths have failed and nothing went through.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 from genai_collector.delivery.stack import Delivery, Layer, Send
 from genai_collector.errors import Permanent
@@ -18,10 +18,10 @@ from genai_collector.model import Batch
 MAX_SPLITS: Final = 64
 HOPELESS_AFTER_LEVELS: Final = 3
 
+GiveUp: TypeAlias = Callable[[Delivery, Exception], Awaitable[None]]
 
-def with_isolation(
-    give_up: Callable[[Delivery, Exception], None], max_splits: int = MAX_SPLITS
-) -> Layer:
+
+def with_isolation(give_up: GiveUp, max_splits: int = MAX_SPLITS) -> Layer:
     """`give_up(delivery, error)` counts a part that is lost. Raises only what is no fault of the
     data, or of a batch that cannot be halved."""
 
@@ -48,9 +48,7 @@ def _halves(batch: Batch) -> list[Batch]:
 class _Search:
     """Level by level through the halves of one refused delivery."""
 
-    def __init__(
-        self, send: Send, give_up: Callable[[Delivery, Exception], None], splits: int
-    ) -> None:
+    def __init__(self, send: Send, give_up: GiveUp, splits: int) -> None:
         self._send = send
         self._give_up = give_up
         self._splits = splits
@@ -62,7 +60,7 @@ class _Search:
             suspects: list[Batch] = []
             refused: list[tuple[Delivery, Permanent]] = []
             for piece in pieces:
-                part = Delivery(piece, delivery.account)
+                part = Delivery(piece, delivery.account, delivery.attempts)
                 error = await self._try(part)
                 if error is not None:
                     refused.append((part, error))
@@ -75,7 +73,7 @@ class _Search:
                     self._splits -= 1
                     suspects += halves
                 else:
-                    self._give_up(part, error)
+                    await self._give_up(part, error)
             pieces, level = suspects, level + 1
 
     async def _try(self, part: Delivery) -> Permanent | None:
@@ -85,9 +83,9 @@ class _Search:
         except Permanent as exc:
             if exc.data_fault:
                 return exc
-            self._give_up(part, exc)
+            await self._give_up(part, exc)
         except Exception as exc:  # a bug must not cost the other halves
-            self._give_up(part, exc)
+            await self._give_up(part, exc)
         else:
             self._some_went = True
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from genai_collector.errors import QueueFull, TooLarge
 from genai_collector.model import Batch
@@ -25,11 +25,35 @@ class Queued:
     weight: int
 
 
+class QueueBooks(Protocol):
+    """Who counts, and must hear of items that come or go by themselves."""
+
+    def found(self, items: int, /) -> None:
+        """Items are here that nobody has `put` here: from before the start. Negative if items that
+        were put here are gone, because another queue has delivered them."""
+        ...
+
+    def lost(self, reason: str, items: int, /) -> None:
+        """Items that were put or found are no longer readable."""
+        ...
+
+
+class _NoBooks:
+    def found(self, items: int, /) -> None: ...
+    def lost(self, reason: str, items: int, /) -> None: ...
+
+
+NO_BOOKS: Final[QueueBooks] = _NoBooks()
+
+
 class DeliveryQueue(Protocol):
     """First in, first out, read by one worker at a time."""
 
+    books: QueueBooks
+    """Set by the owner before the first `wait`."""
     capacity: int
-    """Bytes."""
+    """Bytes. Never more than this is needed at any moment, in the queue's own way of weighing: a
+    durable queue counts what is stored, compressed."""
     keeps: bool
     """Whether what is not delivered at shutdown stays for the next start."""
 
@@ -85,7 +109,12 @@ class DeliveryQueue(Protocol):
         ...
 
     def close(self) -> None:
-        """No room for anyone any more; `wait` no longer waits."""
+        """No room for anyone any more; `wait` no longer waits, and says False at once if the queue
+        keeps what it has."""
+        ...
+
+    def release(self) -> None:
+        """After the last `put_back`: another queue may read now what this one keeps."""
         ...
 
 
@@ -96,6 +125,7 @@ class MemoryQueue:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.books: QueueBooks = NO_BOOKS
         self._used = 0
         self._closed = False
         self._waiting: deque[Queued] = deque()
@@ -171,3 +201,5 @@ class MemoryQueue:
         self._closed = True
         self._filled.set()
         self._wake_those_who_want_room()
+
+    def release(self) -> None: ...

@@ -19,6 +19,7 @@ from typing import Final, Literal, Self
 from genai_collector.component import Context, Exporter
 from genai_collector.delivery.batching import Batching, pieces
 from genai_collector.delivery.config import DeliveryConfig
+from genai_collector.delivery.dead_letters import DeadLetters, Refusal
 from genai_collector.delivery.isolate import with_isolation
 from genai_collector.delivery.ledger import Account, DeliveryReport, Ledger
 from genai_collector.delivery.queue import DeliveryQueue, MemoryQueue, Queued
@@ -53,6 +54,7 @@ class QueuedExporter:
         context: Context,
         *,
         queue: DeliveryQueue | None = None,
+        dead_letters: DeadLetters | None = None,
         sleep: Sleep = asyncio.sleep,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
@@ -62,12 +64,14 @@ class QueuedExporter:
         self._config = config.sending_queue
         self._context = context
         self._queue = queue or MemoryQueue(config.sending_queue.queue_size)
+        self._queue.books = self
+        self._dead_letters = dead_letters
         self._batching = Batching(self._queue, config.sending_queue.batch)
         self._ledger = Ledger(id, signal, context.telemetry)
         self._log = QuietLog(context.log, id, signal, context.clock)
         self._rate = DrainRate(context.clock)
         self._patience = Patience(context.clock, sleep, random)
-        self._send = stack(counted(exporter, self._log), self._layers(config))
+        self._send = stack(counted(exporter, self._log, self._bury), self._layers(config))
         self._open: set[Account] = set()
         self._workers: list[asyncio.Task[None]] = []
         self._drained = False
@@ -156,6 +160,21 @@ class QueuedExporter:
     def report(self) -> DeliveryReport:
         return self._ledger.report()
 
+    # ---- what the queue tells ----------------------------------------------------------------
+
+    def found(self, items: int) -> None:
+        """Items are on disk from before: they count as accepted now."""
+        self._ledger.accept(items)
+        if items > 0:
+            message = "Items from before are on disk and will be delivered."
+            self._log.say(logging.INFO, "found", message, items=items)
+
+    def lost(self, reason: str, items: int) -> None:
+        """Items that were accepted cannot be read from disk."""
+        self._ledger.book_dropped(reason, items)
+        message = "Items that were on disk cannot be read; they are lost."
+        self._log.say(logging.ERROR, reason, message, reason=reason, items=items)
+
     # ---- delivery --------------------------------------------------------------------------
 
     async def _work(self) -> None:
@@ -170,7 +189,7 @@ class QueuedExporter:
             try:
                 await self._send(delivery)
             except Exception as exc:
-                self._give_up(delivery, exc)
+                await self._give_up(delivery, exc)
 
     async def _export_now(self, queued: Queued) -> None:
         """Export while the sender waits. What fails is not accepted: the sender still has it."""
@@ -202,14 +221,22 @@ class QueuedExporter:
             self._settle_rest(account, taken)
 
     def _settle_rest(self, account: Account, taken: list[Queued]) -> None:
-        """Items whose fate nobody knows: the worker was cancelled with them in its hands."""
-        if account.unsettled and self._queue.keeps:
+        """Items whose fate nobody knows: the worker was cancelled with them in its hands, or has
+        come to its end after everybody stopped waiting for it."""
+        if self._queue.keeps and (account.unsettled or self._drained):
             account.close()
             for queued in reversed(taken):
                 self._queue.put_back(queued)
             return
         self._drop_unsent(account)
         self._finish(taken)
+
+    def _let_go(self, account: Account) -> None:
+        """Of a worker that does not end."""
+        if self._queue.keeps:
+            account.close()
+        else:
+            self._drop_unsent(account)
 
     def _drop_unsent(self, account: Account) -> None:
         lost = account.dropped(SHUTDOWN, account.unsettled)
@@ -224,23 +251,35 @@ class QueuedExporter:
 
     # ---- loss ------------------------------------------------------------------------------
 
-    def _give_up(self, delivery: Delivery, exc: Exception) -> None:
-        """Count and log what is left of a delivery that cannot be completed."""
-        self._lose(delivery.account, delivery.batch.count, exc)
-
-    def _lose(self, account: Account, items: int, exc: Exception) -> None:
-        reason = self._reason(exc)
+    async def _give_up(self, delivery: Delivery, exc: Exception) -> None:
+        """Keep as a dead letter, count and log what is left of a delivery that cannot be
+        completed."""
+        reason, items = self._reason(exc), delivery.batch.count
         if reason == SHUTDOWN and self._queue.keeps:
             return  # stays on disk; the worker puts it back
-        lost = account.dropped(reason, items)
+        kept = False
+        if reason != SHUTDOWN and delivery.account.unsettled:
+            refusal = Refusal(reason, str(exc) or type(exc).__name__, delivery.attempts, items)
+            kept = await self._bury(delivery.batch, refusal)
+        lost = delivery.account.dropped(reason, items)
         if not lost:
             return
         bug = reason == EXPORTER_ERROR
         what = f"The exporter has a fault: {exc!r}" if bug else str(exc)
-        message = f"Sending failed for good; {lost} items are lost: {what}"
+        fate = "are kept as dead letters" if kept else "are lost"
+        message = f"Sending failed for good; {lost} items {fate}: {what}"
         self._log.say(
             logging.ERROR, reason, message, exc_info=exc if bug else None, reason=reason, items=lost
         )
+
+    async def _bury(self, batch: Batch, refusal: Refusal) -> bool:
+        if self._dead_letters is None:
+            return False
+        kept = await self._dead_letters.bury(batch, refusal)
+        if not kept:
+            message = "There is no room for dead letters: look at them, replay or purge them (dlq)."
+            self._log.say(logging.ERROR, "dead_letters_full", message, items=refusal.items)
+        return kept
 
     def _reason(self, exc: Exception) -> str:
         if isinstance(exc, Permanent):
@@ -257,8 +296,11 @@ class QueuedExporter:
 
     async def drain(self, deadline: float) -> None:
         """Send what is queued until `deadline` (of the context's clock), then count the rest as
-        dropped{shutdown} (or leave it to a queue that keeps it). Admits nothing any more."""
+        dropped{shutdown}. A queue that keeps what it has is left alone: only what is in flight is
+        waited for, and the rest stays. Admits nothing any more."""
         self._queue.close()
+        if self._queue.keeps:
+            self.stop_retrying()
         try:
             left_s = max(0.0, deadline - self._context.clock())
             if self._workers:
@@ -276,8 +318,14 @@ class QueuedExporter:
             await asyncio.wait(running, timeout=_CANCEL_GRACE_S)
         self._drained = True
         for account in list(self._open):
-            self._drop_unsent(account)
+            self._let_go(account)
         self._drop_queued()
+        self._queue.release()
+        left = self._ledger.report().left
+        if left and self._queue.keeps:
+            self._log.say(
+                logging.INFO, "kept", "Items stay on disk for the next start.", items=left
+            )
 
     def _drop_queued(self) -> None:
         taken = self._batching.take_held()

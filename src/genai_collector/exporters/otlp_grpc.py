@@ -33,8 +33,9 @@ from genai_collector.delivery.grpc_errors import grpc_error
 from genai_collector.errors import Retryable
 from genai_collector.exporters._otlp import sent_of_protobuf
 from genai_collector.model import Batch, Signal
-from genai_collector.transport.authentication import AuthConfig, client_auth
+from genai_collector.transport.authentication import AuthConfig, client_auth, without_secrets
 from genai_collector.transport.compression import LARGE_BODY_BYTES
+from genai_collector.transport.renewed import Renewed
 from genai_collector.transport.tls import ClientTLS, channel_credentials
 
 _METHODS: Final = {
@@ -154,6 +155,41 @@ def _options(config: OtlpGrpcConfig) -> list[tuple[str, Any]]:
     return options
 
 
+class _Wire:
+    """A channel with its methods. One that is retired closes when its last call has ended."""
+
+    def __init__(self, channel: grpc.Channel, credentials: grpc.ChannelCredentials | None) -> None:
+        self.credentials = credentials
+        self.calls = {
+            signal: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+            for signal, method in _METHODS.items()
+        }
+        self._channel = channel
+        self._running = 0
+        self._retired = False
+
+    def __enter__(self) -> Self:
+        self._running += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+        if self._retired and not self._running:
+            self._close_soon()
+
+    def retire(self) -> None:
+        self._retired = True
+        if not self._running:
+            self._close_soon()
+
+    async def close(self) -> None:
+        """At once."""
+        await asyncio.to_thread(self._channel.close)
+
+    def _close_soon(self) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self._channel.close)
+
+
 class OtlpGrpc:
     def __init__(self, config: OtlpGrpcConfig, context: Context) -> None:
         self._config = config
@@ -162,23 +198,34 @@ class OtlpGrpc:
         self._metadata = [(k.lower(), v.get_secret_value()) for k, v in config.headers.items()]
         self._auth = client_auth(config.auth, context)
         self._compresses = config.compression != "none"
-        self._channel: grpc.Channel | None = None
-        self._calls: dict[Signal, Any] = {}
+        self._credentials: Renewed[grpc.ChannelCredentials] | None = None
+        self._wire: _Wire | None = None
 
     async def __aenter__(self) -> Self:
-        config = self._config
-        options, compression = _options(config), _COMPRESSIONS[config.compression]
+        tls = self._config.tls
         if self._secure:
-            credentials = await asyncio.to_thread(channel_credentials, config.tls)
-            channel = grpc.secure_channel(self._target, credentials, options, compression)
-        else:
-            channel = grpc.insecure_channel(self._target, options, compression)
-        self._channel = channel
-        self._calls = {
-            signal: channel.unary_unary(method, request_serializer=None, response_deserializer=None)
-            for signal, method in _METHODS.items()
-        }
+            make = partial(channel_credentials, tls)
+            self._credentials = await asyncio.to_thread(Renewed, tls, make, self._target)
+        self._wire = self._dial(self._credentials.get() if self._credentials else None)
         return self
+
+    def _dial(self, credentials: grpc.ChannelCredentials | None) -> _Wire:
+        options, compression = _options(self._config), _COMPRESSIONS[self._config.compression]
+        if credentials is None:
+            channel = grpc.insecure_channel(self._target, options, compression)
+        else:
+            channel = grpc.secure_channel(self._target, credentials, options, compression)
+        return _Wire(channel, credentials)
+
+    def _newest(self) -> _Wire:
+        """The wire with the certificates of now; the one before ends with its last call."""
+        assert self._wire is not None, "enter the exporter first"
+        if self._credentials is not None:
+            credentials = self._credentials.get()
+            if credentials is not self._wire.credentials:
+                self._wire.retire()
+                self._wire = self._dial(credentials)
+        return self._wire
 
     async def __aexit__(
         self,
@@ -186,17 +233,22 @@ class OtlpGrpc:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await asyncio.to_thread(channel.close)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
 
     async def export(self, batch: Batch, /) -> Sent:
+        with self._newest() as wire:
+            return await self._export(batch, wire)
+
+    async def _export(self, batch: Batch, wire: _Wire) -> Sent:
         body = batch.encoded()
+        metadata = self._call_metadata()
         start = partial(
-            self._calls[batch.signal].future,
+            wire.calls[batch.signal].future,
             body,
             timeout=self._config.timeout or None,
-            metadata=self._call_metadata(),
+            metadata=metadata,
             wait_for_ready=self._config.wait_for_ready,
         )
         large = self._compresses and len(body) >= LARGE_BODY_BYTES
@@ -208,7 +260,7 @@ class OtlpGrpc:
         except grpc.RpcError as exc:
             raise grpc_error(
                 exc.code(),
-                exc.details(),
+                _hidden(exc.details(), metadata),
                 exc.trailing_metadata(),
                 self._target,
                 renewable=self._auth is not None,
@@ -220,6 +272,11 @@ class OtlpGrpc:
             return self._metadata
         own = {name.lower(): value for name, value in self._auth.request_headers().items()}
         return [pair for pair in self._metadata if pair[0] not in own] + list(own.items())
+
+
+def _hidden(details: str | None, metadata: list[tuple[str, str]]) -> str:
+    sent = [value for _, value in metadata]
+    return without_secrets((details or "").encode(), sent).decode("utf-8", "replace")
 
 
 async def _started_in_thread(start: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ here, so that a value read is the value written.
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -126,15 +126,15 @@ def _place(raw: bytes, at: int) -> tuple[int, int]:
 def depth(value: Value) -> int:
     """How deeply containers are nested; a scalar is 0."""
     levels = 0
-    layer = [value] if isinstance(value, dict | list) else []
+    layer: list[Any] = [value] if isinstance(value, dict | list) else []
     while layer:
         levels += 1
-        layer = [
-            child
-            for node in layer
-            for child in (node.values() if isinstance(node, dict) else node)
-            if type(child) not in _SCALARS and isinstance(child, (dict, list))
-        ]
+        below: list[Value] = []
+        for node in layer:
+            children = node.values() if isinstance(node, dict) else node
+            if not _SCALARS.issuperset(map(type, children)):  # most hold nothing but scalars
+                below += [child for child in children if isinstance(child, (dict, list))]
+        layer = below
     return levels
 
 

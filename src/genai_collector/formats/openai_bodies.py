@@ -45,10 +45,11 @@ PARAMETER_TO_REQUEST: Final = {ours: name for name, ours in reversed(REQUEST_PAR
 def read_parameters(request: Body) -> Attributes:
     """`gen_ai.request.*` of a request body; one choice, the default, is not said."""
     found: Attributes = {}
-    for name, ours in REQUEST_PARAMETERS.items():
-        read = _PARAMETER_READERS.get(ours, _number)(request.get(name))
-        if read is not None and (name != "n" or read != 1):
-            found["gen_ai.request." + ours] = read
+    for name, key, read in _PARAMETERS:
+        if name in request:
+            fact = read(request[name])
+            if fact is not None and (name != "n" or fact != 1):
+                found[key] = fact
     return found
 
 
@@ -74,6 +75,10 @@ _PARAMETER_READERS: Final[dict[str, Callable[[Value], Value]]] = {
     "stop_sequences": _texts,
     "stream": _flag,
 }
+_PARAMETERS: Final = tuple([
+    (name, "gen_ai.request." + ours, _PARAMETER_READERS.get(ours, _number))
+    for name, ours in REQUEST_PARAMETERS.items()
+])  # fmt: skip
 
 
 def total_tokens(seen: Observation) -> int | None:

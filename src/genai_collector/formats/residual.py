@@ -43,15 +43,19 @@ def same(a: Value, b: Value) -> bool:
 
 
 def _diff(base: Value, target: Value, path: Path, found: list[Value]) -> None:
+    if base is target:
+        return
     if isinstance(base, dict) and isinstance(target, dict):
         # Sorted, so that the order of keys does not show in the result.
-        for key in sorted(base.keys() | target.keys()):
+        for key in sorted(base if base.keys() == target.keys() else base.keys() | target.keys()):
             if key not in target:
                 found.append([[*path, key]])
             elif key in base:
                 one, other = base[key], target[key]
                 # Most members are equal and need no path.
                 kind = type(one)
+                if one is other:
+                    continue
                 if kind is not type(other) or kind not in _PLAIN or one != other:
                     _diff(one, other, [*path, key], found)
             else:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final, NamedTuple, cast
 
-from genai_collector.component import ACCEPTED, Acceptance, Gate, Telemetry
+from genai_collector.component import ACCEPTED, Acceptance, Destination, Gate, Telemetry
 from genai_collector.delivery import QuietLog
 from genai_collector.errors import DecodeError, Permanent, QueueFull
 from genai_collector.model import Batch, Signal
-from genai_collector.pipeline.pipeline import CONNECTOR_ERROR, Destination, Pipeline, Plan
+from genai_collector.pipeline.pipeline import CONNECTOR_ERROR, Pipeline, Plan
 from genai_collector.pipeline.placing import Placement, Placing, place
 
 FILTERED: Final = "filtered"

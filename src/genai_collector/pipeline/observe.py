@@ -72,6 +72,11 @@ class OwnTelemetry:
             except TimeoutError:
                 self._log.warning("The last export of own metrics was given up")
 
+    def reloaded(self, *, successful: bool) -> None:
+        """Count that another configuration was to be used."""
+        if self._sdk is not None:
+            self._sdk.reloaded(successful=successful)
+
     def _scrape(self) -> Reply:
         assert self._sdk is not None
         return Reply(200, CONTENT_TYPE, self._sdk.scrape())

@@ -12,33 +12,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from genai_collector.component import Accepting, Connector, Processor
+from genai_collector.component import Accepting, Connector, Destination, Processor
 from genai_collector.errors import Permanent, PipelineError
 from genai_collector.model import Batch, Signal
 
 PROCESSOR_ERROR: Final = "processor_error"
 CONNECTOR_ERROR: Final = "connector_error"
-
-
-class Destination(Protocol):
-    """What a pipeline needs of an exporter with its queue; `delivery.QueuedExporter` is one."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def signal(self) -> Signal: ...
-    @property
-    def when_full(self) -> Literal["refuse", "block"]: ...
-    @property
-    def capacity(self) -> int: ...
-    def has_room(self, weight: int, /) -> bool: ...
-    def reserve(self, weight: int, /) -> None: ...
-    def unreserve(self, weight: int, /) -> None: ...
-    async def put(self, batch: Batch, weight: int, /) -> None: ...
-    async def wait_for_room(self, weight: int, /) -> None: ...
-    def retry_after(self) -> float: ...
 
 
 class Room(NamedTuple):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from genai_collector.component import Destination
 from genai_collector.model import Batch
-from genai_collector.pipeline.pipeline import Destination, Plan
+from genai_collector.pipeline.pipeline import Plan
 
 
 class Placement(NamedTuple):

@@ -1,11 +1,13 @@
-"""The running collector: what starts and stops when, signals, and the last lines.
+"""One graph of components: what starts and stops when, and the last lines.
 
 Start: own metrics, extensions, exporters, their queues, processors, connectors, receivers, HTTP
 listeners.
 Stop, under one deadline: extensions say "not ready", receivers refuse new work and finish what is
 in flight, connectors give what they still hold, retrying stops, queues drain; what is left at the
-deadline is counted as dropped. Then everything closes in the opposite order of starting. A second
-signal is a deadline of now.
+deadline is counted as dropped. Then everything closes in the opposite order of starting.
+
+A graph may follow another one that runs (`host`): it starts beside it, takes over what both have
+in common, and the old one retires: it finishes what it has taken, with the same deadline.
 
 Every task is owned here or by the component that made it, and is awaited.
 """
@@ -13,24 +15,22 @@ Every task is owned here or by the component that made it, and is awaited.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
 import os
-import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from genai_collector import __version__
 from genai_collector.component import LEFT_OUT, NO_FORM
+from genai_collector.configfile.schema import CollectorConfig
 from genai_collector.delivery import DeliveryReport, QueuedExporter
 from genai_collector.errors import CollectorError
+from genai_collector.pipeline.observe import OwnTelemetry
 from genai_collector.telemetry.log import component_logger
 from genai_collector.transport.http_server import HttpListeners
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _DOORS_SHARE: Final = 0.4
 """How much of the time to shut down the receivers may use to finish what is in flight."""
 _CONNECTORS_SHARE: Final = 0.25
@@ -38,13 +38,8 @@ _CONNECTORS_SHARE: Final = 0.25
 _CLOSE_S: Final = 1.0
 """How long one component may take to close after the deadline."""
 _MOMENT_S: Final = 0.1
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_MALLOPT: Final = (
-    (_M_TRIM_THRESHOLD, 64 << 20),
-    (_M_TOP_PAD, 16 << 20),
-    (_M_MMAP_THRESHOLD, 32 << 20),
-)
-_GC_THRESHOLDS: Final = (50_000, 20, 50)
+_LAST_TRY_SHARE: Final = 0.2
+"""How much of its time a graph that retires keeps for a last try of everything."""
 
 
 class StartError(CollectorError):
@@ -64,7 +59,8 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Stopping:
-    """Whether shutdown has begun; lent to every component as `Context.shutting_down`."""
+    """Whether shutdown has begun; lent to every component as `Context.shutting_down`. One for all
+    graphs of a process: that a graph retires is no shutdown."""
 
     begun: bool = False
 
@@ -85,6 +81,8 @@ class Parts:
     """Each after those that it feeds."""
     receivers: list[Part] = field(default_factory=list)
     listeners: HttpListeners = field(default_factory=HttpListeners)
+    forget: dict[int, Callable[[], None]] = field(default_factory=dict)
+    """By `id()` of one of the above: what is to be called when that has been left."""
 
     def house(self) -> Iterator[Part]:
         """Everything but the doors in."""
@@ -97,57 +95,49 @@ class Parts:
 
 
 class Service:
-    """A built collector. `run` is all that a command needs; `start` and `stop` are its halves."""
+    """A built graph."""
 
     def __init__(
         self,
+        config: CollectorConfig,
         parts: Parts,
         log: logging.Logger,
         clock: Callable[[], float],
-        shutdown_timeout_s: float,
         stopping: Stopping,
     ) -> None:
+        self.config = config
         self.parts = parts
+        self.stopping = stopping
         self._log = log
         self._clock = clock
-        self._shutdown_timeout_s = shutdown_timeout_s
-        self._stopping = stopping
         self._entered_house: list[Part] = []
         self._entered_connectors: list[Part] = []
         self._entered_doors: list[Part] = []
-        self._stop_asked = asyncio.Event()
         self._leave_now = asyncio.Event()
         self._deadline = 0.0
+
+    @property
+    def has_started(self) -> bool:
+        """Whether anything of it has to be stopped."""
+        return bool(self._entered_house)
 
     def component(self, kind: str, id: str) -> Any:
         """The first component of this kind and id that has a life."""
         everything = [*self.parts.house(), *self.parts.connectors, *self.parts.receivers]
         return next(p.component for p in everything if (p.kind, p.id) == (kind, id))
 
-    async def run(self) -> int:
-        """From start to a signal (or `ask_to_stop`) to the last line. Returns the exit code."""
-        with self._signals():
-            try:
-                if await self._until(self.start(), None):
-                    _tune_garbage_collector()
-                    _tune_allocator()
-                    await self._stop_asked.wait()
-            except StartError as exc:
-                self._log.error("Cannot start: %s", exc)
-                return 1
-            finally:
-                if self._entered_house:  # also when whoever runs us is cancelled
-                    await self.stop()
-        return 1 if self._leave_now.is_set() else 0
-
-    def ask_to_stop(self) -> None:
-        """What the first signal does."""
-        self._stop_asked.set()
-
     def leave_now(self) -> None:
-        """What the second signal does: the deadline has come."""
-        self._stop_asked.set()
+        """The deadline has come."""
         self._leave_now.set()
+
+    async def told_to_leave(self) -> None:
+        """Returns when the deadline has come."""
+        await self._leave_now.wait()
+
+    def count_reload(self, *, successful: bool) -> None:
+        """Count among own metrics that another configuration was to be used."""
+        if isinstance(self.parts.own, OwnTelemetry):
+            self.parts.own.reloaded(successful=successful)
 
     # ---- starting --------------------------------------------------------------------------
 
@@ -156,19 +146,51 @@ class Service:
         about = {"version": __version__, "num_cpu": os.cpu_count()}
         self._log.info("Starting genai-collector %s", __version__, extra=about)
         try:
-            for part in self.parts.house():
-                await self._enter(part, self._entered_house)
-            for part in self.parts.connectors:
-                await self._enter(part, self._entered_connectors)
-            for part in self.parts.receivers:
-                await self._enter(part, self._entered_doors)
-            await self._open_listeners()
+            await self._start_parts([])
         except BaseException:
+            self.stopping.begun = True
             await self._unwind()
             raise
         self._say_what_listens()
         self._tell_extensions("ready")
         self._log.info("Everything is ready. Begin running and processing data.")
+
+    async def start_beside(self, old: Service) -> None:
+        """Start what the old one does not have, while that one goes on serving. Raises StartError;
+        then nothing of this one runs, and the old one is as it was."""
+        try:
+            await self._start_parts(old._entered_house)
+        except BaseException:
+            await self._unwind()
+            raise
+
+    def follow(self, old: Service) -> None:
+        """Own what was taken over from the old one, which has to retire now."""
+        house = list(self.parts.house())
+        shared = [part for part in house if part in old._entered_house]
+        self._entered_house = [part for part in house if part in [*self._entered_house, *shared]]
+        old._give_away(shared)
+        self._say_what_listens()
+        self._tell_extensions("ready")
+
+    def _give_away(self, shared: list[Part]) -> None:
+        gone = {id(part.component) for part in shared}
+        self._entered_house = [part for part in self._entered_house if part not in shared]
+        for parts in (self.parts.extensions, self.parts.exporters):
+            parts[:] = [part for part in parts if id(part.component) not in gone]
+        self.parts.queues[:] = [queue for queue in self.parts.queues if id(queue) not in gone]
+        for component in gone:
+            self.parts.forget.pop(component, None)
+
+    async def _start_parts(self, running: list[Part]) -> None:
+        for part in self.parts.house():
+            if part not in running:
+                await self._enter(part, self._entered_house)
+        for part in self.parts.connectors:
+            await self._enter(part, self._entered_connectors)
+        for part in self.parts.receivers:
+            await self._enter(part, self._entered_doors)
+        await self._open_listeners()
 
     async def _enter(self, part: Part, entered: list[Part]) -> None:
         try:
@@ -196,11 +218,15 @@ class Service:
                 log.info("Starting %s server", kind, extra=fields)
 
     async def _unwind(self) -> None:
-        self._stopping.begun = True
-        self._deadline = self._clock() + _CLOSE_S
+        """Leave what was entered; a door that was open for a moment may have taken something."""
+        self._deadline = self._clock() + self.config.shutdown_timeout_s
         await self._close_doors()
-        await self._leave(self._entered_connectors)
+        await self._leave(self._entered_connectors, _CONNECTORS_SHARE)
+        reports = await self._drain_all(at_once=True)
         await self._leave(self._entered_house)
+        for report in reports:
+            if report.accepted:
+                self._say_goodbye(report)
 
     def _tell_extensions(self, what: str) -> None:
         """Call the optional `ready` or `not_ready` of every extension."""
@@ -213,35 +239,70 @@ class Service:
 
     async def stop(self) -> list[DeliveryReport]:
         """Stop everything until the deadline; returns (and logs) what became of the data."""
-        self._log.info("Starting shutdown...", extra={"timeout": f"{self._shutdown_timeout_s:g}s"})
-        self._stopping.begun = True
-        self._deadline = self._clock() + self._shutdown_timeout_s
+        timeout_s = self.config.shutdown_timeout_s
+        self._log.info("Starting shutdown...", extra={"timeout": f"{timeout_s:g}s"})
+        self.stopping.begun = True
+        self._deadline = self._clock() + timeout_s
         self._tell_extensions("not_ready")
         for queue in self.parts.queues:
             queue.refuse_waiting()
         await self._close_doors()
-        # While the queues still take something; but they need time to drain too.
-        await self._leave(self._entered_connectors, _CONNECTORS_SHARE)
-        for queue in self.parts.queues:
-            queue.stop_retrying()
-        await asyncio.gather(*(self._drain(queue) for queue in self.parts.queues))
-        reports = [queue.report() for queue in self.parts.queues]
-        await self._leave(self._entered_house)
-        for report in reports:
-            self._say_goodbye(report)
+        reports = await self._finish(at_once=True)
         self._log.info("Shutdown complete.")
         return reports
 
+    async def retire(self) -> list[DeliveryReport]:
+        """Stop what a following graph has not taken over. It goes on delivering what it has, with
+        all patience, until its deadline comes near."""
+        self._deadline = self._clock() + self.config.shutdown_timeout_s
+        # What is in flight may still wait for room; receivers refuse when they are left.
+        await self._close("HTTP listeners", *self._closing_listeners())
+        await self._close_doors()
+        for queue in self.parts.queues:
+            queue.refuse_waiting()
+        reports = await self._finish(at_once=False)
+        self._log.info("The configuration before has finished.")
+        return reports
+
+    def hurry(self) -> None:
+        """The process ends while this graph retires: everything gets its last try now."""
+        for queue in self.parts.queues:
+            queue.stop_retrying()
+
+    async def _finish(self, *, at_once: bool) -> list[DeliveryReport]:
+        # While the queues still take something; but they need time to drain too.
+        await self._leave(self._entered_connectors, _CONNECTORS_SHARE)
+        reports = await self._drain_all(at_once=at_once)
+        await self._leave(self._entered_house)
+        for report in reports:
+            self._say_goodbye(report)
+        return reports
+
+    async def _drain_all(self, *, at_once: bool) -> list[DeliveryReport]:
+        queues = self.parts.queues
+        left = max(0.0, self._deadline - self._clock())
+        loop = asyncio.get_running_loop()
+        last_try = loop.call_later(0 if at_once else left * (1 - _LAST_TRY_SHARE), self.hurry)
+        if at_once:
+            self.hurry()
+        try:
+            await asyncio.gather(*(self._drain(queue) for queue in queues))
+        finally:
+            last_try.cancel()
+        return [queue.report() for queue in queues]
+
     async def _close_doors(self) -> None:
         """All at once: a door that is slow to close must not leave another one open."""
-        grace = max(0.0, self._deadline - self._clock()) * _DOORS_SHARE
+        listeners, grace = self._closing_listeners()
         doors = [part.component.__aexit__(None, None, None) for part in self._entered_doors[::-1]]
         names = [str(part) for part in self._entered_doors[::-1]]
         self._entered_doors.clear()
-        closing = zip(
-            ["HTTP listeners", *names], [self.parts.listeners.stop(grace), *doors], strict=True
-        )
+        closing = zip(["HTTP listeners", *names], [listeners, *doors], strict=True)
         await asyncio.gather(*(self._close(name, work, grace) for name, work in closing))
+
+    def _closing_listeners(self) -> tuple[Awaitable[None], float]:
+        grace = max(0.0, self._deadline - self._clock()) * _DOORS_SHARE
+        return self.parts.listeners.stop(grace), grace
 
     async def _drain(self, queue: QueuedExporter) -> None:
         left = max(0.0, self._deadline - self._clock())
@@ -254,6 +315,7 @@ class Service:
             part = entered.pop()
             left = max(0.0, self._deadline - self._clock()) * share
             await self._close(str(part), part.component.__aexit__(None, None, None), left)
+            self.parts.forget.pop(id(part.component), _nothing)()
 
     async def _close(self, name: str, work: Awaitable[object], timeout_s: float) -> None:
         """What fails or takes too long is logged and left behind."""
@@ -305,28 +367,6 @@ class Service:
             level = logging.ERROR
         self._log.log(level, "Exporter finished", extra=fields)
 
-    # ---- signals ---------------------------------------------------------------------------
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
-
-    def _on_signal(self, number: signal.Signals) -> None:
-        fields = {"signal": number.name}
-        if not self._stop_asked.is_set():
-            self._log.info("Received signal from OS", extra=fields)
-            self.ask_to_stop()
-        else:
-            self._log.warning("Received another signal from OS, leaving now", extra=fields)
-            self.leave_now()
-
 
 def _reason(exc: BaseException) -> str:
     """What an operator reads; the class too where the text alone says little."""
@@ -336,22 +376,5 @@ def _reason(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
-def _tune_allocator() -> None:
-    """Keep the memory of one request for the next one.
-
-    glibc gives the top of the heap back after each large request and takes it again for the next:
-    measured as about 1,000 page faults a request of 1.6 MB. Where there is no glibc, nothing is
-    tuned.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in _MALLOPT:
-            mallopt(parameter, value)
-
-
-def _tune_garbage_collector() -> None:
-    """For a server that makes many short-lived containers: what exists now is never garbage, and
-    the youngest generation is looked at less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+def _nothing() -> None:
+    """Where nothing is to be forgotten."""

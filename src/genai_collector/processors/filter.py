@@ -151,12 +151,25 @@ class Filter:
             for text, test in tests:
                 try:
                     if test(subject):
+                        self._tell(text, subject)
                         return True
                 except Exception as exc:  # a fault of ours in one condition must not stop data
                     self._failed(text, exc)
             return False
 
         return any_true
+
+    def _tell(self, condition: str, subject: Subject) -> None:
+        """Who asks for it hears what goes and why. Ids only: names may hold what must not be seen
+        before `redact` has."""
+        if not self._log.isEnabledFor(logging.DEBUG):
+            return
+        item = subject.item
+        if isinstance(item, Metric):
+            which = {"metric": item.name}
+        else:
+            which = {"trace_id": item.trace_id.hex(), "span_id": item.span_id.hex()}
+        self._log.debug("Dropped by a condition", extra={"condition": condition, **which})
 
     def _failed(self, condition: str, exc: Exception) -> None:
         if self._error_mode == "propagate":

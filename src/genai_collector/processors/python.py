@@ -69,6 +69,9 @@ class PythonConfig(Config):
             raise ValueError("entry_point names the function or class itself: package.module:name")
         return self
 
+    def code(self) -> list[str]:
+        return [] if self.path is None else [self.path]
+
 
 _RAISED: Final = (Exception, SystemExit)
 """What a user's code may raise: `sys.exit()` in it must not stop the collector."""

@@ -14,7 +14,8 @@ from typing import Final, Literal, ParamSpec, TypeAlias, TypeVar
 from aiohttp import web
 
 from genai_collector.errors import DecodeError, Permanent, PipelineError, Retryable, TooLarge
-from genai_collector.transport.compression import LARGE_BODY_BYTES, canonical, decompress
+from genai_collector.transport.compression import LARGE_BODY_BYTES, canonical_of, decompress
+from genai_collector.transport.http_body import hold
 from genai_collector.transport.http_server import HttpServerConfig, declared_length, read_body
 from genai_collector.transport.rpc_status import Refusal
 
@@ -58,18 +59,32 @@ async def work(size: int, function: Callable[P, R], *args: P.args, **kwargs: P.k
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
+_SCALARS_PER_VALUE: Final = 10
+
+
+def check_json_density(data: bytes, limit: int) -> None:
+    """Raises TooLarge if a document may have more than `limit` objects and lists, or ten times as
+    many values of any kind. What stands in texts counts, too: nothing is parsed here."""
+    if len(data) < 2 * limit:
+        return
+    structures = data.count(b"{") + data.count(b"[")
+    if structures > limit or data.count(b",") > _SCALARS_PER_VALUE * limit:
+        raise TooLarge(f"the body has more than {limit} values in it")
+
+
 class Bodies:
     """Reads bodies within a listener's limits."""
 
     def __init__(self, settings: HttpServerConfig, encodings: Sequence[Encoding]) -> None:
         self._limit = settings.max_request_body_size
         self._timeout_s = settings.read_timeout
+        self._max_values = settings.max_request_values
         self._encodings = frozenset(encodings)
         self.accept_encoding: Final = ", ".join(name for name in encodings if name) or "identity"
 
     def encoding_of(self, request: web.BaseRequest) -> str | None:
         """The content coding, empty for none; None for one that is not accepted."""
-        encoding = canonical(request.headers.get("Content-Encoding", ""))
+        encoding = canonical_of(request.headers.getall("Content-Encoding", ()))
         return encoding if encoding in self._encodings else None
 
     def length_of(self, request: web.BaseRequest) -> int:
@@ -77,8 +92,11 @@ class Bodies:
         return declared_length(request, self._limit)
 
     async def read(self, request: web.BaseRequest, encoding: str) -> bytes:
-        """The body, decompressed. Raises as `read_body` and `decompress` do."""
-        body = await read_body(request, self._limit, self._timeout_s)
-        if not encoding:
-            return body
-        return await work(len(body), decompress, encoding, body, self._limit)
+        """The body, decompressed: JSON. Raises as `read_body` and `decompress` do, and TooLarge if
+        it has too many values in it."""
+        data = await read_body(request, self._limit, self._timeout_s)
+        if encoding:
+            data = await work(len(data), decompress, encoding, data, self._limit)
+            hold(len(data))
+        check_json_density(data, self._max_values)
+        return data

@@ -36,6 +36,7 @@ from genai_collector.formats import litellm, otlp
 from genai_collector.formats.litellm import Payload, Refused
 from genai_collector.model import Batch, Signal
 from genai_collector.receivers._http import ENCODINGS, Bodies, Encoding, refusal_of, work
+from genai_collector.transport.authentication import server_auth
 from genai_collector.transport.http_server import BodyTimeout, HttpListeners, HttpServerConfig
 from genai_collector.transport.rpc_status import JSON, Refusal, media_type, refuse
 
@@ -85,9 +86,12 @@ class LitellmReceiver:
         self._context = context
         self._consumer = consumers[Signal.TRACES]
         self._bodies = Bodies(config, config.compression_algorithms)
-        self._own_listeners = HttpListeners() if context.listeners is None else None
-        self._listeners: HttpListeners = self._own_listeners or context.listeners
+        own = HttpListeners(context.telemetry) if context.listeners is None else None
+        self._own_listeners = own
+        self._listeners: HttpListeners = own or context.listeners
         option = f"receivers.{context.id}.endpoint"
+        auth = server_auth(config.auth, context)
+        self._listeners.guard(config, auth, option=option)
         self._listeners.route(config, "POST", config.path, self._answer, option=option)
 
     async def __aenter__(self) -> Self:

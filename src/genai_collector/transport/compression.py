@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import zstandard
@@ -150,6 +150,12 @@ def canonical(encoding: str) -> str | None:
     if name in IDENTITY:
         return ""
     return _CANONICAL.get(name, name) if name in _DECOMPRESSORS else None
+
+
+def canonical_of(headers: Sequence[str]) -> str | None:
+    """`canonical` of all Content-Encoding headers of one request. None also for more than one:
+    nested codings have no use here but to hide a bomb."""
+    return canonical(headers[0] if headers else "") if len(headers) < 2 else None
 
 
 def decompress(encoding: str, data: bytes, limit: int) -> bytes:

@@ -13,6 +13,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Annotated, Final, Literal, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -23,9 +24,11 @@ from multidict import CIMultiDict
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from genai_collector import __version__
-from genai_collector.component import Config, Duration
+from genai_collector.component import ClientAuth, Config, Duration
 from genai_collector.errors import Permanent, Retryable
+from genai_collector.transport.authentication import AuthConfig, without_secrets
 from genai_collector.transport.compression import IDENTITY, LARGE_BODY_BYTES, compress
+from genai_collector.transport.renewed import Renewed
 from genai_collector.transport.tls import ClientTLS, client_context
 
 MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
@@ -86,6 +89,8 @@ class HttpClientConfig(Config):
         default_factory=dict
     )
     """Sent with every request; values are never shown."""
+    auth: AuthConfig | None = None
+    """Whose credentials go with every request; they win over `headers`."""
     compression: Compression = "gzip"
     """Of request bodies."""
     compression_params: CompressionParams = CompressionParams()
@@ -118,6 +123,8 @@ class Response:
     """Names in any case."""
     body: bytes = b""
     truncated: bool = False
+    renewable: bool = False
+    """The request had an authenticator's credentials, which may be others the next time."""
     """The answer was longer than 4 MiB; `body` is its beginning."""
 
 
@@ -133,17 +140,21 @@ class HttpClient:
     """A `Transport` over aiohttp. An async context manager; knows no deadline for an answer,
     which is `delivery`'s to set."""
 
-    def __init__(self, config: HttpClientConfig) -> None:
+    def __init__(self, config: HttpClientConfig, auth: ClientAuth | None = None) -> None:
         self._config = config
+        self._auth = auth
         self._headers = {name: value.get_secret_value() for name, value in config.headers.items()}
         self._proxy = config.proxy_url or None
         self._server_name = config.tls.server_name_override or None
         self._session: aiohttp.ClientSession | None = None
+        self._tls: Renewed[ssl.SSLContext] | None = None
 
     async def __aenter__(self) -> Self:
         config = self._config
+        self._tls = await asyncio.to_thread(
+            Renewed, config.tls, partial(client_context, config.tls), host_of(config.endpoint)
+        )
         connector = aiohttp.TCPConnector(
-            ssl=await asyncio.to_thread(_ssl_context, config),
             limit=0,
             limit_per_host=config.max_conns_per_host,
             keepalive_timeout=config.idle_conn_timeout,
@@ -169,8 +180,14 @@ class HttpClient:
             self._session = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """One request, one answer. `headers` win over configured ones of the same name."""
+        """One request, one answer. `headers` win over configured ones of the same name, and the
+        authenticator's over all."""
         assert self._session is not None, "enter the client first"
+        assert self._tls is not None
+        renewable = self._auth is not None
+        if self._auth is not None:
+            headers = CIMultiDict(headers)
+            headers.update(self._auth.request_headers())
         try:
             async with self._session.post(
                 url,
@@ -178,16 +195,27 @@ class HttpClient:
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy,
+                ssl=self._tls.get(),  # another one gets connections of its own
                 server_hostname=self._server_name,
             ) as answer:
                 content, truncated = await _read(answer)
-                return Response(answer.status, answer.headers, content, truncated)
+                content = without_secrets(content, self._secrets(headers))
+                return Response(answer.status, answer.headers, content, truncated, renewable)
         except aiohttp.InvalidURL as exc:
             raise Permanent("the endpoint is no valid URL", reason="configuration") from exc
         except TimeoutError as exc:
             raise Retryable(f"{host_of(url)}: no connection in time") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise Retryable(f"{host_of(url)}: {_what(exc)}") from exc
+
+    def _secrets(self, headers: Mapping[str, str]) -> list[str]:
+        """Values that were sent and that no log may have."""
+        names = {*self._headers, "Authorization"}
+        if self._auth is not None:
+            names |= self._auth.request_headers().keys()
+        found = CIMultiDict(self._headers)
+        found.update(headers)
+        return [found[name] for name in names if name in found]
 
 
 class _Body(aiohttp.Payload):
@@ -209,10 +237,6 @@ class _Body(aiohttp.Payload):
         view = memoryview(self._body)
         for at in range(0, len(view), _PIECE):
             await writer.write(view[at : at + _PIECE])
-
-
-def _ssl_context(config: HttpClientConfig) -> ssl.SSLContext:
-    return client_context(config.tls)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:

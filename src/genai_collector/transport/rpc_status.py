@@ -22,6 +22,7 @@ _RETRY_INFO: Final = "type.googleapis.com/google.rpc.RetryInfo"
 
 OF_HTTP: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
     405: grpc.StatusCode.UNIMPLEMENTED,
     408: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -31,6 +32,22 @@ OF_HTTP: Final = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 """The code that goes with each HTTP status we answer."""
+
+REASONS: Final[dict[int, str]] = {
+    400: "malformed",
+    401: "unauthenticated",
+    403: "unauthenticated",
+    404: "unknown_path",
+    405: "unknown_path",
+    408: "slow_body",
+    413: "too_large",
+    415: "unsupported",
+    429: "overload",
+    503: "overload",
+}
+"""Status of a refusal -> why, as it is counted; `OTHER` for the rest."""
+
+OTHER: Final = "other"
 
 
 class Refusal(NamedTuple):

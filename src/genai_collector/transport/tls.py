@@ -12,13 +12,15 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import grpc
 from pydantic import Field, SecretStr, model_validator
 
-from genai_collector.component import Config
+from genai_collector.component import Config, Duration
 from genai_collector.errors import ConfigError
 
 TlsVersion: TypeAlias = Literal["1.2", "1.3"]
@@ -26,7 +28,7 @@ TlsVersion: TypeAlias = Literal["1.2", "1.3"]
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-class _TLS(Config):
+class TLS(Config):
     """What both ends have in common."""
 
     cert_file: str = ""
@@ -45,9 +47,12 @@ class _TLS(Config):
     """OpenSSL names of the TLS 1.2 ciphers to allow; the library's choice by default."""
     include_system_ca_certs_pool: bool = False
     """Trust the system's authorities beside the given one."""
+    reload_interval: Duration = Field(default=60.0, ge=0)
+    """How often to look whether a certificate, key or authority file has changed; new connections
+    use what is new. 0 for never."""
 
     @model_validator(mode="after")
-    def _check(self) -> _TLS:
+    def _check(self) -> TLS:
         if self.cert_file and self._cert_text:
             raise ValueError("give either cert_file or cert_pem, not both")
         if self.key_file and self._key_text:
@@ -57,6 +62,10 @@ class _TLS(Config):
         if self.max_version is not None and self.max_version < self.min_version:
             raise ValueError("max_version is older than min_version")
         return self
+
+    def files(self) -> list[str]:
+        """The files that it is made of."""
+        return [path for path in (self.cert_file, self.key_file) if path]
 
     @property
     def _cert_text(self) -> str:
@@ -131,11 +140,18 @@ def _system_roots() -> bytes:
     return "".join(map(ssl.DER_cert_to_PEM_cert, context.get_ca_certs(binary_form=True))).encode()
 
 
-class ServerTLS(_TLS):
+class ServerTLS(TLS):
     """TLS of a listener. All keys are otelcol's."""
 
     client_ca_file: str = ""
     """Authority that client certificates must come from; makes them mandatory (mTLS)."""
+    reload_client_ca_file: bool = True
+    """Look at `client_ca_file` for changes, too."""
+
+    def files(self) -> list[str]:
+        """The files that it is made of and that may change."""
+        watched = self.client_ca_file if self.reload_client_ca_file else ""
+        return [*super().files(), *([watched] if watched else [])]
 
     @model_validator(mode="after")
     def _needs_cert(self) -> ServerTLS:
@@ -144,7 +160,7 @@ class ServerTLS(_TLS):
         return self
 
 
-class ClientTLS(_TLS):
+class ClientTLS(TLS):
     """TLS towards a destination. All keys are otelcol's."""
 
     insecure: bool = False
@@ -157,6 +173,10 @@ class ClientTLS(_TLS):
     """Authority to trust instead of the system's, PEM."""
     ca_pem: SecretStr = SecretStr("")
     """The authority itself, instead of `ca_file`."""
+
+    def files(self) -> list[str]:
+        """The files that it is made of."""
+        return [*super().files(), *([self.ca_file] if self.ca_file else [])]
 
     @model_validator(mode="after")
     def _one_ca(self) -> ClientTLS:
@@ -202,8 +222,8 @@ def client_context(tls: ClientTLS) -> ssl.SSLContext:
     return context
 
 
-def server_credentials(tls: ServerTLS) -> grpc.ServerCredentials:
-    """The credentials of a gRPC listener. Raises ConfigError naming the option at fault."""
+def server_certificates(tls: ServerTLS) -> grpc.ServerCertificateConfiguration:
+    """What a gRPC listener shows and trusts. Raises ConfigError naming the option at fault."""
     tls._refuse_choices_for_grpc()
     server_context(tls)  # gRPC does not say what is wrong with a certificate; `ssl` does.
     cert, key = tls._cert_and_key()
@@ -212,7 +232,27 @@ def server_credentials(tls: ServerTLS) -> grpc.ServerCredentials:
         roots = _read("client_ca_file", tls.client_ca_file)
         if tls.include_system_ca_certs_pool:
             roots += b"\n" + _system_roots()
-    return grpc.ssl_server_credentials([(key, cert)], roots, roots is not None)
+    return grpc.ssl_server_certificate_configuration([(key, cert)], roots)
+
+
+def server_credentials(
+    tls: ServerTLS, certificates: Callable[[], grpc.ServerCertificateConfiguration]
+) -> grpc.ServerCredentials:
+    """The credentials of a gRPC listener, which asks `certificates` for each connection (from a
+    thread of its own; the same object again means that nothing has changed)."""
+    known = certificates()
+    lock = threading.Lock()
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal known
+        with lock:
+            found = certificates()
+            if found is known:
+                return None
+            known = found
+            return found
+
+    return grpc.dynamic_ssl_server_credentials(known, fetch, bool(tls.client_ca_file))
 
 
 def channel_credentials(tls: ClientTLS) -> grpc.ChannelCredentials:

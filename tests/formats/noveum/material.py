@@ -81,7 +81,11 @@ RECORD: Final = st.integers(0, len(RECORDS) - 1).map(_recorded)
 
 @st.composite
 def mutations(draw: st.DrawFn, source: st.SearchStrategy[Record]) -> Record:
-    """A record with a few members replaced, removed, renamed, or added."""
+    """A record with a few members replaced, removed, renamed, or added.
+
+    What is drawn may be changed by a later step, so it is copied: Hypothesis draws the same object
+    again.
+    """
     record: Record = copy.deepcopy(draw(source))
     for _ in range(draw(st.integers(1, 4))):
         paths = _paths(record)
@@ -94,13 +98,13 @@ def mutations(draw: st.DrawFn, source: st.SearchStrategy[Record]) -> Record:
         last = path[-1]
         if isinstance(node, list):
             assert isinstance(last, int)
-            node[last] = draw(JSON_VALUES)
+            node[last] = copy.deepcopy(draw(JSON_VALUES))
             continue
         assert isinstance(node, dict)
         assert isinstance(last, str)
         match draw(st.sampled_from(["replace", "remove", "rename", "add"])):
             case "replace":
-                node[last] = draw(JSON_VALUES)
+                node[last] = copy.deepcopy(draw(JSON_VALUES))
             case "remove":
                 del node[last]
             case "rename":
@@ -108,7 +112,7 @@ def mutations(draw: st.DrawFn, source: st.SearchStrategy[Record]) -> Record:
                     node.pop(last)
                 )
             case _:
-                node[draw(st.text(max_size=6))] = draw(JSON_VALUES)
+                node[draw(st.text(max_size=6))] = copy.deepcopy(draw(JSON_VALUES))
     return record
 
 

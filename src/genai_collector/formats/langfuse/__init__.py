@@ -4,7 +4,7 @@ mapping makes them, and events to spans by Langfuse's own schema and merge.
 encode_spans(spans)             trace-create and <type>-create events
 scores_from_metrics(metrics)    exemplars as NUMERIC scores
 scores_from_logs(logs)          evaluation results as scores
-encode_batch(events)            the body of POST /api/public/ingestion
+encode_batch(events)            the body of POST /api/public/ingestion; sdk_of(items): whose it was
 parse_event(event)              what the server accepts and stores
 parse_ingestion(data)           the same for the body of a request
 fold(events)                    create and update events merged into records
@@ -21,7 +21,7 @@ docs/langfuse.md lists it. What is done better than Langfuse does it is listed t
 `model`, `usage*`, `io` (with `messages`, `flattened`, `tools`), `metadata` (one rule each) ->
 `events` (the bodies) -> `restore` (the way back of former batches) -> `wire` (bytes). `values`
 knows JavaScript, `schema*` the server's checks. The other way: `ingestion` -> `merge` -> `decode`
-(with `span_attributes`, `span_values`) and `score_logs`.
+(with `mapped`, `span_attributes`, `span_values`) and `score_logs`.
 """
 
 from genai_collector.formats.langfuse.batch_loss import batch_loss
@@ -29,7 +29,7 @@ from genai_collector.formats.langfuse.decode import decode_batch
 from genai_collector.formats.langfuse.events import EncodedEvent
 from genai_collector.formats.langfuse.ingestion import EventError, Ingestion, parse_ingestion
 from genai_collector.formats.langfuse.merge import Folded, Record, fold
-from genai_collector.formats.langfuse.restore import encode_spans, loss, scores_from_logs
+from genai_collector.formats.langfuse.restore import encode_spans, loss, scores_from_logs, sdk_of
 from genai_collector.formats.langfuse.schema import Parsed, parse_event
 from genai_collector.formats.langfuse.score_logs import decode_scores
 from genai_collector.formats.langfuse.scores import scores_from_metrics
@@ -56,5 +56,6 @@ __all__ = [
     "parse_ingestion",
     "scores_from_logs",
     "scores_from_metrics",
+    "sdk_of",
     "shorten_event",
 ]

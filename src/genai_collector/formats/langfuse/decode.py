@@ -3,7 +3,8 @@
 One observation is one span. What is said of the trace goes onto every span of it, because today's
 Langfuse has no traces beside its spans; the trace's own input and output go onto its one root. A
 trace that has none, or several, and content of its own gets a root made for it, `t-<trace id>`, as
-Langfuse itself does; parentless observations become its children.
+Langfuse itself does; parentless observations become its children. Observations that were OTLP spans
+once are those spans again (see `mapped`), and roots among them have said their trace's content.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from genai_collector.formats import ids
 from genai_collector.formats.langfuse import span_attributes as words
 from genai_collector.formats.langfuse.instants import time_ns
 from genai_collector.formats.langfuse.keys import OBSERVATION_METADATA, TRACE_METADATA_KEY
+from genai_collector.formats.langfuse.mapped import Finder, Mapped, is_of_sdk, missing_words
 from genai_collector.formats.langfuse.merge import EVENT, Folded, Object, Record, fold
 from genai_collector.formats.langfuse.types import SPAN
 from genai_collector.formats.langfuse.values import JSON
@@ -50,10 +52,12 @@ class Decoder:
         self.resource = Resource({words.PROJECT: source.project} if source.project else {})
         attributes: Attributes = {words.API_ATTRIBUTE: words.BATCH_API}
         if source.sdk_name:
-            attributes["langfuse.sdk.name"] = source.sdk_name
+            attributes[words.SDK_NAME] = source.sdk_name
         if source.sdk_integration:
-            attributes["langfuse.sdk.integration"] = source.sdk_integration
+            attributes[words.SDK_INTEGRATION] = source.sdk_integration
         self.scope = Scope(words.SDK_SCOPE, source.sdk_version, attributes)
+        # What an SDK sends was no span before, whatever its metadata looks like.
+        self._finder = None if source.sdk_name else Finder(self.resource.attributes)
 
     def span(
         self,
@@ -64,7 +68,16 @@ class Decoder:
         with_content: bool = False,
     ) -> Span:
         """The span of an observation. `parent` is the id of the parent of one that has none;
-        `with_content` puts the trace's input and output onto it."""
+        `with_content` puts the trace's input and output onto it. An observation that was a span
+        once is that span again; of its trace it says what no span of it says."""
+        mapped = self.mapped(observation) if parent_of(observation) or not parent else None
+        if mapped is not None:
+            return _with_trace(mapped, trace)
+        return self._made(observation, trace, parent, with_content=with_content)
+
+    def _made(
+        self, observation: Record, trace: Record | None, parent: str, *, with_content: bool
+    ) -> Span:
         kind, body = observation
         trace_key, key = trace_id_of(observation), str(body["id"])
         start_ns = time_ns(str(body["startTime"]))
@@ -95,6 +108,10 @@ class Decoder:
             span.status_message = _text(body.get("statusMessage"))
         self._set_ids(span, trace_key, key, parent_of(observation), parent)
         return span
+
+    def mapped(self, observation: Record) -> Mapped | None:
+        """The span that the observation was once, if it was."""
+        return None if self._finder is None else self._finder.find(observation)
 
     def root(self, trace: Record, end_ns: int = 0) -> Span:
         """A span for the trace itself, until `end_ns` at least."""
@@ -128,6 +145,16 @@ class Decoder:
                 span.attributes.setdefault(f"{prefix}.{name}", text)
 
 
+def _with_trace(mapped: Mapped, trace: Record | None) -> Span:
+    """The root says what no span says; what other spans say is said by them again."""
+    span = mapped.span
+    if trace is not None and not span.parent_span_id:
+        span.attributes |= missing_words(trace, mapped.trace)
+    elif trace is not None and is_of_sdk(span.scope.name):
+        span.attributes |= words.trace_attributes(trace)
+    return span
+
+
 def decode_batch(
     events: Sequence[Object], metadata: Object | None = None, project: str = ""
 ) -> list[Span]:
@@ -154,7 +181,11 @@ def decode_trace(
 ) -> list[Span]:
     """The spans of one trace, all of whose observations are known."""
     roots = [observation for observation in observations if not parent_of(observation)]
-    if trace is None or not needs_root(trace, len(observations), len(roots)):
+    if (
+        trace is None
+        or not needs_root(trace, len(observations), len(roots))
+        or (roots and all(map(decoder.mapped, roots)))
+    ):
         return [
             decoder.span(observation, trace, with_content=not parent_of(observation))
             for observation in observations

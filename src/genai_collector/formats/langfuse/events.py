@@ -14,6 +14,7 @@ from collections.abc import Container, Sequence
 from typing import Final, NamedTuple
 
 from genai_collector.conventions import read_observation
+from genai_collector.conventions.semconv import ERROR_MESSAGE
 from genai_collector.formats.langfuse import keys, metadata, model, names
 from genai_collector.formats.langfuse.io import Content, content, event_bits
 from genai_collector.formats.langfuse.keys import scope_bits
@@ -25,13 +26,14 @@ from genai_collector.formats.langfuse.usage import cost_details, stated_costs, u
 from genai_collector.formats.langfuse.v4_usage import missing_usage
 from genai_collector.formats.langfuse.values import (
     JSON,
+    PlainAttributes,
     first_truthy,
     iso_from_ms,
     plain_attributes,
     says_true,
     text,
 )
-from genai_collector.model import Event, Resource, Scope, Span
+from genai_collector.model import Event, Resource, Scope, Span, StatusCode
 
 Body = dict[str, JSON]
 
@@ -196,7 +198,7 @@ def _observation_body(reader: _Reader) -> tuple[str, Body]:
         body["endTime"] = reader.end
     if span.parent_span_id:
         body["parentObservationId"] = span.parent_span_id.hex()
-    message = text(attributes.get("langfuse.observation.status_message")) or span.status_message
+    message = _status_message(span, attributes)
     if message:
         body["statusMessage"] = message
     version = names.version(reading, resource)
@@ -206,6 +208,13 @@ def _observation_body(reader: _Reader) -> tuple[str, Body]:
         _add_generation(body, reader, kind)
     _add_content(body, given, answer)
     return kind, body
+
+
+def _status_message(span: Span, attributes: PlainAttributes) -> str | None:
+    message = text(attributes.get("langfuse.observation.status_message")) or span.status_message
+    if not message and span.status_code == StatusCode.ERROR:
+        return text(attributes.get(ERROR_MESSAGE))
+    return message
 
 
 def _add_generation(body: Body, reader: _Reader, kind: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from genai_collector.formats.langfuse.values import iso_from_ms
@@ -18,17 +19,24 @@ _SECOND_NS: Final = 1_000_000_000
 _LAST_NS: Final = 2**63 - 1
 
 
+_REMEMBERED: Final = 1024
+"""Each time of an event is asked for when it is judged, when events are put in order, and when they
+become a span: the last few hundred events' worth."""
+
+
 def plain_instant(text: str) -> datetime | None:
     """The instant of a text in the two forms that the SDKs write, milli- or microseconds and `Z`,
     which need no pattern; None for all other texts, valid or not."""
+    # Only texts of these lengths are remembered, so that what is remembered stays small.
+    return _plain_instant(text) if len(text) in _PLAIN_LENGTHS else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _plain_instant(text: str) -> datetime | None:
     if (
-        len(text) not in _PLAIN_LENGTHS
-        or text[-1] != "Z"
-        or text[19] != "."
-        or text[10] != "T"
-        or text[7] != "-"
+        text[-1] != "Z" or text[19] != "." or text[10] != "T" or text[7] != "-"
         or text[11:13] == "24"  # newer Pythons read it
-    ):
+    ):  # fmt: skip
         return None
     try:
         return datetime.fromisoformat(text)
@@ -41,12 +49,17 @@ def time_ns(text: str) -> int:
 
     The text must be one that `schema_values.is_datetime` accepts.
     """
-    plain = plain_instant(text)
-    if plain is not None:
-        nanoseconds = (plain - _EPOCH) // _MICROSECOND * 1000
-        if 0 <= nanoseconds <= _LAST_NS:
-            return nanoseconds
-    return _any_time_ns(text)
+    plain = _plain_ns(text) if len(text) in _PLAIN_LENGTHS else None
+    return _any_time_ns(text) if plain is None else plain
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _plain_ns(text: str) -> int | None:
+    plain = _plain_instant(text)
+    if plain is None:
+        return None
+    nanoseconds = (plain - _EPOCH) // _MICROSECOND * 1000
+    return nanoseconds if 0 <= nanoseconds <= _LAST_NS else None
 
 
 def _any_time_ns(text: str) -> int:

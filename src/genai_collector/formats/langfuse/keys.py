@@ -240,6 +240,7 @@ _GROUPS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
             "gen_ai.usage.cache_write.input_tokens",
             "gen_ai.usage.details.reasoning_tokens",
             "gen_ai.usage.reasoning_tokens",
+            "metadata.usage_object",
         ),
     ),
     (OPENROUTER, ("openrouter.source",)),

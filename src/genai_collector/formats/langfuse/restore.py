@@ -25,7 +25,7 @@ from genai_collector.formats.langfuse.reading import read_attributes
 from genai_collector.formats.langfuse.score_logs import score_event
 from genai_collector.formats.langfuse.values import JSON, parse_json
 from genai_collector.formats.loss import Loss
-from genai_collector.model import LogRecord, Span
+from genai_collector.model import Items, LogRecord, Scope, Span, Value
 
 _TRACE_CREATE: Final = "trace-create"
 _RESTORED: Final = frozenset({"kind", "nanoseconds"})
@@ -74,6 +74,25 @@ def scores_from_logs(logs: Sequence[LogRecord]) -> list[EncodedEvent]:
         if event is not None:
             made[index] = EncodedEvent(event, index)
     return [made[index] for index in sorted(cast("dict[int, EncodedEvent]", made))]
+
+
+def sdk_of(items: Items) -> dict[str, JSON]:
+    """The SDK of the batch that these items come from, in the words of a batch's metadata; empty
+    if they come from none, or from several."""
+    scopes = list({id(one.scope): one.scope for one in items if hasattr(one, "scope")}.values())
+    said = [_sdk(scope) for scope in scopes]
+    return said[0] if said and all(one == said[0] for one in said) else {}
+
+
+def _sdk(scope: Scope) -> dict[str, JSON]:
+    if scope.attributes.get(words.API_ATTRIBUTE) != words.BATCH_API:
+        return {}
+    said: dict[str, Value] = {
+        "sdk_name": scope.attributes.get(words.SDK_NAME),
+        "sdk_version": scope.version,
+        "sdk_integration": scope.attributes.get(words.SDK_INTEGRATION),
+    }
+    return {key: value for key, value in said.items() if isinstance(value, str) and value}
 
 
 def loss(spans: Sequence[Span]) -> list[Loss]:

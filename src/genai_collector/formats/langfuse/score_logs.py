@@ -14,7 +14,7 @@ from typing import Final, cast
 from genai_collector.conventions.semconv import GEN_AI_CONVERSATION_ID
 from genai_collector.formats import ids
 from genai_collector.formats.langfuse.decode import Decoder, Source
-from genai_collector.formats.langfuse.instants import time_ns
+from genai_collector.formats.langfuse.instants import iso_exact, time_ns
 from genai_collector.formats.langfuse.merge import SCORE, Object, body_of, entity_of
 from genai_collector.formats.langfuse.scores import EVALUATION_EVENT
 from genai_collector.formats.langfuse.span_values import json_text
@@ -105,10 +105,19 @@ def score_event(record: LogRecord) -> Object | None:
     body["value"] = cast("JSON", attributes.get(_VALUE, attributes.get(_LABEL)))
     metadata = attributes.get(_METADATA)
     if isinstance(metadata, str):
-        body["metadata"] = parse_json(metadata)
+        body["metadata"] = _parsed(metadata)
+    timestamp = attributes.get(_TIMESTAMP)
     return {
         "id": cast("JSON", attributes[_EVENT_ID]),
         "type": "score-create",
-        "timestamp": cast("JSON", attributes.get(_TIMESTAMP)),
+        "timestamp": timestamp if isinstance(timestamp, str) else iso_exact(record.time_ns),
         "body": body,
     }
+
+
+def _parsed(text: str) -> JSON:
+    """What was metadata before it was text; a text that somebody changed since stays one."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text

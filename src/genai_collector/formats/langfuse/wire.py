@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from genai_collector.formats.langfuse.values import JSON
 
 
-def encode_batch(events: Sequence[dict[str, JSON]]) -> bytes:
-    """`{"batch":[...]}` on one line, written in one go: pieces that are joined afterwards cost
-    twice the fresh memory, which is most of the cost. Raises ValueError for what no encoder can
-    write."""
-    return _dump({"batch": list(events)})
+def encode_batch(
+    events: Sequence[dict[str, JSON]], metadata: Mapping[str, JSON] | None = None
+) -> bytes:
+    """`{"batch":[...]}`, with `metadata` if there is any, on one line, written in one go: pieces
+    that are joined afterwards cost twice the fresh memory, which is most of the cost. Raises
+    ValueError for what no encoder can write."""
+    batch: dict[str, object] = {"batch": list(events)}
+    if metadata:
+        batch["metadata"] = dict(metadata)
+    return _dump(batch)
 
 
 def dump_event(event: dict[str, JSON]) -> bytes:

@@ -133,7 +133,7 @@ class _Codec:
             if restored is not None:
                 return restored
         span = self._records.span(record, spelling)
-        _note_residual(span, diff(recorded(span, spelling), record))
+        _note_residual(span, diff(recorded(span, spelling, record), record))
         return span
 
     def _restored(

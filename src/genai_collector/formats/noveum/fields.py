@@ -100,6 +100,44 @@ RECORD_ROWS: Final = (
     OUTPUT_TOKENS,
 )
 
+
+class Home(NamedTuple):
+    """A row in one spelling, once it is known in which object its member stands."""
+
+    key: str
+    attribute: str
+    holds: Holds
+    default: Value | _Absent
+    """What need not be said by an attribute."""
+    written: Value | _Absent
+    """What is written where the attribute says nothing."""
+    is_derived: bool
+    """Whether its attribute is read from more than this member."""
+
+
+class Homes(NamedTuple):
+    """All rows of one spelling, by the object that the member is in; in the rows' order."""
+
+    attributes: tuple[Home, ...]
+    metadata: tuple[Home, ...]
+    tokens: tuple[Home, ...]
+
+
+_DERIVED: Final = frozenset({PROVIDER, INPUT_TOKENS, OUTPUT_TOKENS})
+
+
+def _homes(spelling: Spelling) -> Homes:
+    found: dict[Path, list[Home]] = {(): [], ("metadata",): [], ("metadata", "tokens"): []}
+    for row in RECORD_ROWS:
+        *outer, key = row.path_in(spelling)
+        written = row.gateway_default if spelling == "gateway" else ABSENT
+        home = Home(key, row.attribute, row.holds, row.gateway_default, written, row in _DERIVED)
+        found[tuple(outer)].append(home)
+    return Homes(*map(tuple, found.values()))
+
+
+HOMES: Final[dict[Spelling, Homes]] = {"gateway": _homes("gateway"), "seed": _homes("seed")}
+
 # What the gateway writes in every record, whatever happened; it never fills these.
 GATEWAY_CONSTANTS: Final[dict[str, Value]] = {
     "error_count": 0,
@@ -163,15 +201,6 @@ def get_path(node: Value, path: Path) -> Value | _Absent:
             return ABSENT
         node = node[key]
     return node
-
-
-def set_path(node: Record, path: Path, value: Value) -> None:
-    """Set a member, making the objects on the way; the objects must be the caller's own."""
-    for key in path[:-1]:
-        child = node.setdefault(key, {})
-        assert isinstance(child, dict)
-        node = child
-    node[path[-1]] = value
 
 
 def spelling_of(record: Record) -> Spelling:

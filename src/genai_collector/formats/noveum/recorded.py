@@ -32,8 +32,6 @@ from genai_collector.formats.noveum.fields import (
     ABSENT,
     Record,
     Spelling,
-    get_path,
-    set_path,
 )
 from genai_collector.formats.noveum.observed import answer
 from genai_collector.formats.openai_bodies import read_parameters, request_body
@@ -43,7 +41,6 @@ from genai_collector.model import Attributes, Resource, Scope, Span, SpanKind, S
 _MILLISECOND: Final = 1_000_000
 _ENVIRONMENT: Final = "deployment.environment"
 _ENVIRONMENT_NAME: Final = "deployment.environment.name"
-_DERIVED_ROWS: Final = frozenset({fields.PROVIDER, fields.INPUT_TOKENS, fields.OUTPUT_TOKENS})
 _OPENAI: Final = frozenset({"openai", "azure.ai.openai"})
 
 
@@ -111,15 +108,10 @@ def _fill(span: Span, record: Record, attributes: Body, metadata: Body, spelling
     found[fields.SPELLING] = spelling
     if name != fields.LOG_NAME and is_text(name):
         found[fields.RECORD_NAME] = name
-    for row in fields.RECORD_ROWS:
-        value = get_path(attributes, row.path_in(spelling))
-        if (
-            not isinstance(value, fields._Absent)
-            and row not in _DERIVED_ROWS
-            and value != row.gateway_default
-            and row.holds(value)
-        ):
-            found[row.attribute] = value
+    homes = fields.HOMES[spelling]
+    _fill_homes(found, attributes, homes.attributes)
+    _fill_homes(found, metadata, homes.metadata)
+    _fill_homes(found, as_body(metadata.get("tokens")), homes.tokens)
     request = as_body(attributes.get("request"))
     reply = read_reply(attributes.get("response"))
     _fill_call(found, attributes, metadata, request)
@@ -137,6 +129,18 @@ def _fill(span: Span, record: Record, attributes: Body, metadata: Body, spelling
             found["noveum." + key] = dumps(attributes[key]).decode("utf-8")
     span.name = _span_name(found, name)
     _fill_status(span, metadata, reply)
+
+
+def _fill_homes(found: Attributes, node: Body, homes: tuple[fields.Home, ...]) -> None:
+    for home in homes:
+        value = node.get(home.key, ABSENT)
+        if (
+            not isinstance(value, fields._Absent)
+            and not home.is_derived
+            and value != home.default
+            and home.holds(value)
+        ):
+            found[home.attribute] = value
 
 
 def _span_name(found: Attributes, name: Value) -> str:
@@ -235,22 +239,22 @@ def _positive(value: Value) -> bool:
 # The way back ---------------------------------------------------------------------------------
 
 
-def recorded(span: Span, spelling: Spelling) -> Record:
-    """What the span's attributes say of the record that it was, without the residual."""
+def recorded(span: Span, spelling: Spelling, source: Record | None = None) -> Record:
+    """What the span's attributes say of the record that it was, without the residual. `source` is
+    that record, if the span has just been read from it: its bodies need not be read again."""
     said = span.attributes
-    attributes: Record = {}
-    for row in fields.RECORD_ROWS:
-        value = said.get(row.attribute)
-        if value is not None and row.holds(value):
-            set_path(attributes, row.path_in(spelling), value)
-        elif spelling == "gateway" and row.gateway_default is not ABSENT:
-            assert not isinstance(row.gateway_default, fields._Absent)
-            set_path(attributes, row.path, row.gateway_default)
+    homes = fields.HOMES[spelling]
+    attributes = _members(said, homes.attributes)
+    metadata, tokens = _members(said, homes.metadata), _members(said, homes.tokens)
     provider = attributes.get("provider")
     if isinstance(provider, str):
         attributes["provider"] = fields.provider_to_noveum(provider)
-    _put_bodies(attributes, span)
-    _put_metadata(attributes, span, spelling)
+    attributes["metadata"] = metadata
+    if source is None:
+        _put_bodies(attributes, span)
+    else:
+        _copy_bodies(attributes, source)
+    _put_metadata(attributes, metadata, tokens, span, spelling)
     record: Record = {"attributes": attributes}
     name = said.get(fields.RECORD_NAME)
     record["name"] = name if isinstance(name, str) else fields.LOG_NAME
@@ -261,10 +265,20 @@ def recorded(span: Span, spelling: Spelling) -> Record:
     return record
 
 
-def _put_metadata(attributes: Record, span: Span, spelling: Spelling) -> None:
-    metadata = attributes.setdefault("metadata", {})
-    assert isinstance(metadata, dict)
-    tokens = as_body(metadata.get("tokens"))
+def _members(said: Attributes, homes: tuple[fields.Home, ...]) -> Record:
+    found: Record = {}
+    for home in homes:
+        value = said.get(home.attribute)
+        if value is not None and home.holds(value):
+            found[home.key] = value
+        elif not isinstance(home.written, fields._Absent):
+            found[home.key] = home.written
+    return found
+
+
+def _put_metadata(
+    attributes: Record, metadata: Record, tokens: Record, span: Span, spelling: Spelling
+) -> None:
     read, written = tokens.get("input"), tokens.get("output")
     if isinstance(read, int) and isinstance(written, int):
         tokens["total"] = read + written
@@ -287,6 +301,11 @@ def _resource_of(resource: Resource) -> Record:
     if _ENVIRONMENT in said and said.get(_ENVIRONMENT_NAME) == said[_ENVIRONMENT]:
         del said[_ENVIRONMENT_NAME]
     return {key: readable(value) for key, value in said.items()}
+
+
+def _copy_bodies(attributes: Record, source: Record) -> None:
+    given = as_body(source.get("attributes"))
+    attributes.update({key: given[key] for key in ("request", "response") if key in given})
 
 
 def _put_bodies(attributes: Record, span: Span) -> None:

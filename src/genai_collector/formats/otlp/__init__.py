@@ -1,6 +1,7 @@
 """OTLP: protobuf and JSON, all three signals, without loss. Pure functions.
 
 check(signal, data)             validate a protobuf request, count its items
+check_density(signal, data, n)  refuse a protobuf request of too many values, unparsed
 decode(signal, data)            protobuf request -> items
 encode(signal, items)           items -> protobuf request
 decode_json(signal, data)       JSON request -> DecodedJson(items, rejected, errors)
@@ -24,6 +25,7 @@ from genai_collector.formats.otlp.codec import (
     encode,
     encode_json,
 )
+from genai_collector.formats.otlp.density import check_density
 from genai_collector.formats.otlp.wire import Unencodable
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "batch_from_protobuf",
     "batch_of",
     "check",
+    "check_density",
     "decode",
     "decode_json",
     "encode",

@@ -273,6 +273,14 @@ _FALSE_VALUE: Final = wire.delimited(_VALUE, _FALSE)
 _DOUBLE_VALUE: Final = _VALUE + wire.varint(9) + _DOUBLE
 
 
+_ONE_BYTE: Final = 126
+"""Texts below this size, and the values that hold them, have lengths of one byte."""
+_SHORT_TEXTS: Final = tuple([
+    _VALUE + wire.varint(size + 2) + _STRING + wire.varint(size) for size in range(_ONE_BYTE)
+])  # fmt: skip
+"""What comes before a text of so many bytes in a `value` field."""
+
+
 class AttributesField:
     """A `repeated KeyValue` field of one number: attributes -> bytes, tags included."""
 
@@ -326,10 +334,14 @@ class AttributesField:
     def _text_parts(self, key: object, value: str) -> tuple[bytes, bytes, bytes]:
         """The attribute in parts, so that a long text is not copied before the last join."""
         text = wire.utf8(value)
-        inner = _STRING + wire.varint(len(text))
-        name = _encoded_key(key)
-        outer = name + _VALUE + wire.varint(len(inner) + len(text)) + inner
-        return self._prefix, wire.varint(len(outer) + len(text)) + outer, text
+        size = len(text)
+        if size < _ONE_BYTE:
+            inner = _SHORT_TEXTS[size]
+        else:
+            inner = _STRING + wire.varint(size)
+            inner = _VALUE + wire.varint(len(inner) + size) + inner
+        outer = _encoded_key(key) + inner
+        return self._prefix, wire.varint(len(outer) + size) + outer, text
 
     def _write_head(self, key: object, size: int) -> bytes:
         name = _encoded_key(key)

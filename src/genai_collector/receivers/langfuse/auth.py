@@ -1,7 +1,7 @@
 """Who is asking: Basic credentials against the configured key pairs.
 
 Langfuse takes `Basic base64(public:secret)` for everything, and `Bearer public` for scores alone.
-All pairs are compared, each in constant time, so that the time taken tells nothing.
+All pairs are compared, as digests and each in constant time, so that the time taken tells nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from genai_collector.receivers.langfuse.config import ProjectConfig
+from genai_collector.transport.authentication import fingerprint
 
 
 class Access(NamedTuple):
@@ -34,8 +35,8 @@ class Keys:
         self._pairs = [
             (
                 project.name,
-                project.public_key.encode(),
-                project.secret_key.get_secret_value().encode(),
+                fingerprint(project.public_key.encode()),
+                fingerprint(project.secret_key.get_secret_value().encode()),
             )
             for project in projects
         ]
@@ -51,7 +52,7 @@ class Keys:
             return Access("")
         scheme, _, value = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
-            return self._find(value.strip().encode(), None)
+            return self._find(value.strip().encode("utf-8", "surrogateescape"), None)
         if scheme.lower() != "basic":
             raise Denied(
                 "No authorization header" if not authorization else "Invalid authorization header"
@@ -66,10 +67,11 @@ class Keys:
 
     def _find(self, public: bytes, secret: bytes | None) -> Access:
         found = ""
+        shown = fingerprint(public), fingerprint(secret or b"")
         for name, known_public, known_secret in self._pairs:
-            matches = hmac.compare_digest(public, known_public)
+            matches = hmac.compare_digest(shown[0], known_public)
             if secret is not None:
-                matches &= hmac.compare_digest(secret, known_secret)
+                matches &= hmac.compare_digest(shown[1], known_secret)
             if matches:
                 found = name
         if not found:

@@ -6,7 +6,6 @@ from pydantic import Field, SecretStr, field_validator
 
 from genai_collector.component import ByteSize, Config, Duration
 from genai_collector.transport.http_server import HttpServerConfig
-from genai_collector.transport.sockets import parse_endpoint
 
 
 class ProjectConfig(Config):
@@ -55,8 +54,6 @@ class LangfuseConfig(HttpServerConfig):
             raise ValueError(f"public_key {', '.join(twice)} is given twice")
         return projects
 
-    def warnings(self) -> list[str]:
-        """Anyone may send where nobody has a key and the door is open to others."""
-        if self.projects or parse_endpoint(self.endpoint).host in {"localhost", "127.0.0.1", "::1"}:
-            return []
-        return [f"no projects are configured: everyone who reaches {self.endpoint} may send"]
+    def authenticates(self) -> bool:
+        """Whether strangers are turned away: those who have no key, either."""
+        return bool(self.projects) or super().authenticates()

@@ -94,25 +94,28 @@ class Journal:
                 groups.setdefault(about, []).append(event)
         meta = json.dumps(source).encode()
         done = await asyncio.gather(
-            *(
-                records.append(encode_batch(group), meta=meta, items=len(group))
-                for group in groups.values()
-            ),
+            *(self._append(records, group, meta) for group in groups.values()),
             return_exceptions=True,
         )
         entries = [one for one in done if isinstance(one, int)]
         failed = next((one for one in done if isinstance(one, BaseException)), None)
         if failed is not None:
             records.remove(entries)
+            for entry in entries:
+                del self._open[entry]
             raise failed
-        for entry, group in zip(entries, groups.values(), strict=True):
-            self._open[entry] = len(group)
         entries_of = {about: (entry,) for about, entry in zip(groups, entries, strict=True)}
         return [
             Weighed(event, weight, entries_of[about] if about else ())
             for event, weight, *_ in events
             for about in [entity_of(event)]
         ]
+
+    async def _append(self, records: Records, group: list[Object], meta: bytes) -> int:
+        entry = await records.append(encode_batch(group), meta=meta, items=len(group))
+        # At once, not when the others are stored too: a replay may be reading just now.
+        self._open[entry] = len(group)
+        return entry
 
     async def settle(self, emissions: Iterable[Emission]) -> None:
         """These are in the pipelines."""

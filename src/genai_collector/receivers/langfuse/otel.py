@@ -48,9 +48,8 @@ def otlp_handler(
     config: LangfuseConfig, signal: Signal, consumer: Consumer, context: Context, project: str
 ) -> OtlpHttpHandler:
     """Answers POST with OTLP of this signal for this project."""
-    http = OtlpHttpConfig(
-        max_request_body_size=config.max_request_body_size, read_timeout=config.read_timeout
-    )
+    limit = config.max_request_body_size
+    http = OtlpHttpConfig(max_request_body_size=limit, read_timeout=config.read_timeout)
     target = OfProject(consumer, project) if project else consumer
-    ingest = Ingest(signal, target, context, "http", config.max_request_body_size)
+    ingest = Ingest(signal, target, context, "http", limit, config.max_request_values)
     return OtlpHttpHandler(http, ingest)

@@ -20,6 +20,7 @@ from genai_collector.receivers.langfuse.config import AssemblyConfig, LangfuseCo
 from genai_collector.receivers.langfuse.journal import Journal
 from genai_collector.receivers.langfuse.outlet import Outlet
 from genai_collector.receivers.langfuse.routes import Api
+from genai_collector.transport.authentication import server_auth
 from genai_collector.transport.http_server import HttpListeners
 
 GRACE_S: Final = 5.0
@@ -38,8 +39,9 @@ class LangfuseReceiver:
     ) -> None:
         self._config = config
         self._context = context
-        self._own_listeners = HttpListeners() if context.listeners is None else None
-        self._listeners: HttpListeners = self._own_listeners or context.listeners
+        own = HttpListeners(context.telemetry) if context.listeners is None else None
+        self._own_listeners = own
+        self._listeners: HttpListeners = own or context.listeners
         assembly = Assembly(config.assembly, context.clock)
         self._assembly = assembly
         self._journal = _journal(config.assembly, context)
@@ -49,6 +51,8 @@ class LangfuseReceiver:
         self._emitting: asyncio.Task[None] | None = None
         self._has_journal = False
         option = f"receivers.{context.id}.endpoint"
+        auth = server_auth(config.auth, context)
+        self._listeners.guard(config, auth, option=option)
         for route in self._api.routes():
             self._listeners.route(config, *route, option=option)
 

@@ -1,14 +1,14 @@
 """Who may send: API keys as bearer tokens, and the gateway's Basic credentials on its own path.
 
-All of them are compared, each in constant time, so that the time taken tells nothing.
+All of them are compared, as digests and in constant time, so that the time taken tells nothing.
 """
 
 from __future__ import annotations
 
 import base64
-import hmac
 
 from genai_collector.receivers.noveum.config import NoveumReceiverConfig
+from genai_collector.transport.authentication import find, fingerprint
 
 
 class Access:
@@ -31,15 +31,14 @@ class Access:
 
 
 def _bearer(key: str) -> bytes:
-    return b"bearer " + key.encode()
+    return fingerprint(b"bearer " + key.encode())
 
 
 def _basic(username: str, password: str) -> bytes:
-    return b"basic " + base64.b64encode(f"{username}:{password}".encode())
+    return fingerprint(b"basic " + base64.b64encode(f"{username}:{password}".encode()))
 
 
 def _is_one_of(authorization: str, allowed: list[bytes]) -> bool:
     scheme, _, value = authorization.strip().partition(" ")
     said = f"{scheme.lower()} {value.strip()}".encode("utf-8", "surrogateescape")
-    matches = [hmac.compare_digest(said, one) for one in allowed]
-    return not allowed or any(matches)
+    return not allowed or find(said, allowed) is not None

@@ -9,7 +9,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from genai_collector.component import Config
 from genai_collector.receivers._http import ENCODINGS, Encoding
 from genai_collector.transport.http_server import HttpServerConfig
-from genai_collector.transport.sockets import parse_endpoint
 
 
 class ElasticsearchConfig(Config):
@@ -59,8 +58,6 @@ class NoveumReceiverConfig(HttpServerConfig):
             raise ValueError("a key is empty, so everybody would have it")
         return keys
 
-    def warnings(self) -> list[str]:
-        """Anyone may send where nobody has a key and the door is open to others."""
-        if self.api_keys or parse_endpoint(self.endpoint).host in {"localhost", "127.0.0.1", "::1"}:
-            return []
-        return [f"no api_keys are configured: everyone who reaches {self.endpoint} may send"]
+    def authenticates(self) -> bool:
+        """Whether strangers are turned away: those who have no key, either."""
+        return bool(self.api_keys) or super().authenticates()

@@ -31,6 +31,7 @@ from genai_collector.receivers.noveum import answers
 from genai_collector.receivers.noveum.access import Access
 from genai_collector.receivers.noveum.config import NoveumReceiverConfig
 from genai_collector.receivers.noveum.sent_before import SentBefore, ids_of
+from genai_collector.transport.authentication import server_auth
 from genai_collector.transport.http_server import BodyTimeout, Claim, Handler, HttpListeners
 from genai_collector.transport.rpc_status import JSON, Refusal, media_type, refuse
 
@@ -67,12 +68,15 @@ class NoveumReceiver:
         self._access = Access(config)
         self._before = SentBefore(config.remember)
         self._bodies = Bodies(config, config.compression_algorithms)
-        self._own_listeners = HttpListeners() if context.listeners is None else None
-        self._listeners: HttpListeners = self._own_listeners or context.listeners
+        own = HttpListeners(context.telemetry) if context.listeners is None else None
+        self._own_listeners = own
+        self._listeners: HttpListeners = own or context.listeners
         self._add_routes(f"receivers.{context.id}.endpoint")
 
     def _add_routes(self, option: str) -> None:
         config = self._config
+        auth = server_auth(config.auth, self._context)
+        self._listeners.guard(config, auth, option=option)
         routes: dict[str, Handler] = {
             config.logs_path: self._post,
             f"{config.traces_path.rstrip('/')}/single": self._post,

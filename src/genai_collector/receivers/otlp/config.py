@@ -10,9 +10,10 @@ from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from genai_collector.component import Config, Duration
+from genai_collector.component import ByteSize, Config, Duration
 from genai_collector.model import Signal
 from genai_collector.receivers._http import ENCODINGS, Encoding
+from genai_collector.transport.authentication import AuthConfig
 from genai_collector.transport.http_server import HttpServerConfig
 from genai_collector.transport.sockets import parse_endpoint
 from genai_collector.transport.tls import ServerTLS
@@ -47,7 +48,7 @@ class OtlpHttpConfig(HttpServerConfig):
 class KeepaliveServerParameters(Config):
     """How the server keeps its connections alive; the library's choice where absent."""
 
-    max_connection_idle: Duration | None = Field(default=None, gt=0)
+    max_connection_idle: Duration | None = Field(default=600.0, gt=0)
     """Close a connection that carried no call for this long."""
     max_connection_age: Duration | None = Field(default=None, gt=0)
     """Close a connection of this age, so that clients spread over new replicas."""
@@ -86,10 +87,24 @@ class OtlpGrpcConfig(Config):
     """Kind of socket."""
     tls: ServerTLS | None = None
     """TLS; plaintext if absent."""
+    auth: AuthConfig | None = None
+    """Who may send; everybody if absent."""
     max_recv_msg_size_mib: int = Field(default=64, ge=0, le=2047)
     """Largest message in MiB, before and after decompression; 0 is the default of 64."""
+    max_request_values: int = Field(default=500_000, gt=0)
+    """Messages inside one message of 4 MiB or more: what is two bytes on the wire may be
+    hundreds in memory."""
     max_concurrent_streams: int = Field(default=1024, ge=0)
     """Calls at once on one connection; 0 for no limit. A burst over it is told UNAVAILABLE."""
+    max_concurrent_requests: int = Field(default=256, ge=0)
+    """Calls at once on all connections; 0 for no limit. More are told UNAVAILABLE."""
+    max_connections: int = Field(default=1000, ge=0)
+    """Connections at once; 0 for any number. More are closed."""
+    max_in_flight_message_size: ByteSize = Field(default=256 * 1024 * 1024, gt=0)
+    """Bytes of messages, compressed and not, that all calls hold together until they are answered.
+    One call alone may exceed it."""
+    read_timeout: Duration = Field(default=60.0, ge=0)
+    """Time that a client may take to send a message; 0 for ever."""
     keepalive: KeepaliveConfig = KeepaliveConfig()
     """Pings and connection age."""
 
@@ -98,6 +113,10 @@ class OtlpGrpcConfig(Config):
     def _is_endpoint(cls, endpoint: str) -> str:
         parse_endpoint(endpoint)
         return endpoint
+
+    def authenticates(self) -> bool:
+        """Whether strangers are turned away."""
+        return self.auth is not None or bool(self.tls and self.tls.client_ca_file)
 
     @property
     def max_message_bytes(self) -> int:

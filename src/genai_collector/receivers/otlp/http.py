@@ -18,7 +18,7 @@ from genai_collector.receivers._http import refusal_of
 from genai_collector.receivers.otlp.config import OtlpHttpConfig
 from genai_collector.receivers.otlp.ingest import Ingest
 from genai_collector.receivers.otlp.status import success_json, success_protobuf
-from genai_collector.transport.compression import canonical
+from genai_collector.transport.compression import canonical_of
 from genai_collector.transport.http_server import (
     BodyTimeout,
     Taker,
@@ -57,7 +57,7 @@ class OtlpHttpHandler:
         media = media_type(request)
         if media not in (PROTOBUF, JSON):
             return self._unsupported(request, "Content-Type", "Accept", f"{PROTOBUF}, {JSON}")
-        encoding = canonical(request.headers.get("Content-Encoding", ""))
+        encoding = canonical_of(request.headers.getall("Content-Encoding", ()))
         if encoding is None or encoding not in self._encodings:
             offer = self._accept_encoding or "identity"
             return self._unsupported(request, "Content-Encoding", "Accept-Encoding", offer)
@@ -78,7 +78,7 @@ class OtlpHttpHandler:
                 acceptance = await ingest.take_protobuf(body, encoding)
                 answer = success_protobuf(ingest.signal, acceptance)
                 return web.Response(body=answer, headers=_PROTOBUF_HEADERS)
-            data = await ingest.decompressed(body, encoding)
+            data = await ingest.json(body, encoding)
             if taker := self._claimant(data):
                 return await taker(request, data)
             acceptance = await ingest.take_json(data)

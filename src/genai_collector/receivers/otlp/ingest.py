@@ -12,10 +12,11 @@ from typing import Final
 
 from genai_collector.component import ACCEPTED, Acceptance, Consumer, Context
 from genai_collector.errors import PipelineError
-from genai_collector.formats.otlp import batch_from_protobuf, batch_of, decode_json
+from genai_collector.formats.otlp import batch_from_protobuf, batch_of, check_density, decode_json
 from genai_collector.model import Batch, Compressed, Signal
-from genai_collector.receivers._http import work
+from genai_collector.receivers._http import check_json_density, work
 from genai_collector.transport.compression import decompress
+from genai_collector.transport.http_body import hold
 
 _MAX_ERRORS_TOLD: Final = 5
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -33,10 +34,17 @@ class Ingest:
     """The way in for one signal over one transport (`http` or `grpc`)."""
 
     def __init__(
-        self, signal: Signal, consumer: Consumer, context: Context, transport: str, limit: int
+        self,
+        signal: Signal,
+        consumer: Consumer,
+        context: Context,
+        transport: str,
+        limit: int,
+        max_values: int,
     ) -> None:
         self.signal = signal
         self.limit = limit
+        self._max_values = max_values
         self._consumer = consumer
         self._context = context
         self._transport = transport
@@ -45,17 +53,33 @@ class Ingest:
         """Room for a request of this size, to be held until it is answered."""
         return self._consumer.admit(size_bytes)
 
+    def refused_request(self, endpoint: str, reason: str) -> None:
+        """Count a request that brought nothing."""
+        self._context.telemetry.refused_request(endpoint, self._transport, reason)
+
     async def take_protobuf(self, body: bytes, encoding: str) -> Acceptance:
         """Take a request in protobuf. Raises PipelineError; then nothing was taken."""
         if not encoding:
+            await work(len(body), check_density, self.signal, body, self._max_values)
             return await self._consume(batch_from_protobuf(self.signal, body))
-        data = await work(len(body), decompress, encoding, body, self.limit)
+        data = await self.decompressed(body, encoding)
+        await work(len(data), check_density, self.signal, data, self._max_values)
         compressed = Compressed(encoding, body)
         return await self._consume(batch_from_protobuf(self.signal, data, compressed))
 
     async def decompressed(self, body: bytes, encoding: str) -> bytes:
-        """A body as it was before its content coding. Raises TooLarge or DecodeError."""
-        return await work(len(body), decompress, encoding, body, self.limit)
+        """A body as it was before its content coding. Raises TooLarge, DecodeError or Overloaded
+        (all bodies together are too much)."""
+        data = await work(len(body), decompress, encoding, body, self.limit)
+        if data is not body:
+            hold(len(data))
+        return data
+
+    async def json(self, body: bytes, encoding: str) -> bytes:
+        """`decompressed`, where that is JSON; TooLarge also if it has too many values in it."""
+        data = await self.decompressed(body, encoding)
+        check_json_density(data, self._max_values)
+        return data
 
     async def take_json(self, data: bytes) -> Acceptance:
         """Take a request in JSON. Raises PipelineError; then nothing was taken."""

@@ -21,6 +21,7 @@ from genai_collector.receivers.otlp.config import OtlpConfig, OtlpHttpConfig
 from genai_collector.receivers.otlp.grpc import OtlpGrpcServer
 from genai_collector.receivers.otlp.http import OtlpHttpHandler
 from genai_collector.receivers.otlp.ingest import Ingest
+from genai_collector.transport.authentication import server_auth
 from genai_collector.transport.http_server import HttpListeners
 
 GRACE_S: Final = 5.0
@@ -40,28 +41,34 @@ class OtlpReceiver:
         self._config = config
         self._consumers = consumers
         self._context = context
-        self._own_listeners = HttpListeners() if context.listeners is None else None
-        self._listeners: HttpListeners = self._own_listeners or context.listeners
+        own = HttpListeners(context.telemetry) if context.listeners is None else None
+        self._own_listeners = own
+        self._listeners: HttpListeners = own or context.listeners
         self._option = f"receivers.{context.id}.protocols"
         self._grpc: OtlpGrpcServer | None = None
         protocols = config.protocols
         if protocols.http is not None:
             self._add_routes(protocols.http)
         if protocols.grpc is not None:
-            limit = protocols.grpc.max_message_bytes
+            limits = (protocols.grpc.max_message_bytes, protocols.grpc.max_request_values)
             self._grpc = OtlpGrpcServer(
                 protocols.grpc,
-                {signal: self._ingest(signal, "grpc", limit) for signal in consumers},
+                {signal: self._ingest(signal, "grpc", *limits) for signal in consumers},
                 context.log,
                 f"{self._option}.grpc.endpoint",
+                server_auth(protocols.grpc.auth, context, "protocols.grpc"),
             )
 
-    def _ingest(self, signal: Signal, transport: str, limit: int) -> Ingest:
-        return Ingest(signal, self._consumers[signal], self._context, transport, limit)
+    def _ingest(self, signal: Signal, transport: str, limit: int, max_values: int) -> Ingest:
+        consumer = self._consumers[signal]
+        return Ingest(signal, consumer, self._context, transport, limit, max_values)
 
     def _add_routes(self, http: OtlpHttpConfig) -> None:
+        auth = server_auth(http.auth, self._context, "protocols.http")
+        self._listeners.guard(http, auth, option=f"{self._option}.http.endpoint")
         for signal in self._consumers:
-            ingest = self._ingest(signal, "http", http.max_request_body_size)
+            limits = (http.max_request_body_size, http.max_request_values)
+            ingest = self._ingest(signal, "http", *limits)
             path = http.path(signal)
             claimant = partial(self._listeners.claimant, http, "POST", path)
             handler = OtlpHttpHandler(http, ingest, claimant)
