@@ -104,8 +104,8 @@ def _of_kind(kind: str) -> pytest.MarkDecorator:
 
 def _config(factory: Factory, tmp_path: Path) -> Config:
     example = EXAMPLES[factory.kind, factory.name]
-    if "path" in example:
-        example = {**example, "path": example["path"].format(tmp=tmp_path)}
+    for key in example.keys() & {"path", "directory"}:
+        example = {**example, key: example[key].format(tmp=tmp_path)}
     return cast("Config", factory.config.model_validate(example))
 
 

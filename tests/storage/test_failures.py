@@ -16,7 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genai_collector.errors import ConfigError, Retryable, StorageFull
-from genai_collector.storage.database import APPLICATION_ID, SCHEMA_VERSION, Bad, Database
+from genai_collector.storage.database import (
+    APPLICATION_ID,
+    RESERVE_BYTES,
+    SCHEMA_VERSION,
+    Bad,
+    Database,
+)
 from tests.storage.support import Faulty, all_of, crashed, opened, sqlite_error
 
 FULL = sqlite_error(sqlite3.SQLITE_FULL, "SQLITE_FULL")
@@ -120,6 +126,24 @@ async def test_the_last_of_the_disk_is_for_removals(tmp_path: Path) -> None:
             one.records.remove(ids)
             await one.records.settled()
             assert one.records.count == 0
+
+
+async def test_free_pages_help_a_disk_without_room_for_the_log(tmp_path: Path) -> None:
+    """Everything was removed, but the file keeps its pages, and what is left of the disk is only
+    what is kept free: pages are given back, so that appends are taken again."""
+    disk, noise = Faulty(), random.Random(1)
+    async with opened(tmp_path / "a.db", disk=disk) as one:
+        ids = [await one.records.append(noise.randbytes(1 << 20)) for _ in range(8)]
+        one.records.remove(ids)
+        await one.records.settled()
+        database = one.file._keeper._database
+        assert database is not None
+        database.checkpoint()
+        disk.size = 0
+        disk.size = RESERVE_BYTES - disk.free_bytes(one.file.path)
+        assert database.free_pages() > 200
+        assert await one.records.append(noise.randbytes(100_000)) > max(ids)
+        assert one.records.count == 1
 
 
 async def test_a_full_disk_does_not_keep_it_from_starting(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Self
 
 from genai_collector.component import Stored
 from genai_collector.errors import StorageFull
@@ -88,7 +89,7 @@ class MemoryStorage:
         made = MemoryRecords() if quota is None else MemoryRecords(quota)
         return self.all.setdefault((owner, name), made)
 
-    async def __aenter__(self) -> MemoryStorage:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

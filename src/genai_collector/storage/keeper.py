@@ -43,6 +43,8 @@ SPARE_BYTES: Final = 32 * 1024 * 1024
 """Free space that a file keeps for what comes next; more is given back when it is idle."""
 
 _GIVEN_BACK_PAGES: Final = 256
+_GIVEN_BACK_WHEN_FULL_PAGES: Final = 32
+"""Few enough that what this writes to the log has room in what is kept free for removals."""
 _OPENINGS: Final = 3
 _SAY_EVERY_S: Final = 10.0
 _NAMED_IDS: Final = 10
@@ -218,15 +220,27 @@ class Keeper:
         """Answers to all, if the disk is nearly full. The last of it is for removals, which make
         room in the file itself."""
         coming = sum(row.stored for _, row in appends)
-        if not coming or database.lacking_bytes(coming) <= 0:
-            return []
-        database.checkpoint()
-        if database.lacking_bytes(coming) <= 0:
+        if not coming or self._has_room(database, coming):
             return []
         full = StorageFull("the disk is full", retry_after=RETRY_AFTER_S)
         self._counters.failures += 1
         self._say(full)
         return [Answer(append.answer, full) for append, _ in appends]
+
+    @staticmethod
+    def _has_room(database: Database, coming: int) -> bool:
+        """Whether the disk has room for so much, if need be after the log was carried over and
+        some free pages of the file were given back: they are of no use if the log cannot grow."""
+        if database.lacking_bytes(coming) <= 0:
+            return True
+        database.checkpoint()
+        if database.lacking_bytes(coming) <= 0:
+            return True
+        if not database.free_pages():
+            return False
+        database.give_back(_GIVEN_BACK_WHEN_FULL_PAGES)
+        database.checkpoint()
+        return database.lacking_bytes(coming) <= 0
 
     def _insert(
         self, database: Database, append: Append, row: Row, added: dict[RecordSet, int]
