@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
-from genai_collector.component import Sent
+from genai_collector.component import LEFT_OUT, Sent
 from genai_collector.errors import Partial, PipelineError, Refused, Retryable
 from genai_collector.formats.langfuse import EncodedEvent
 from genai_collector.model import Batch, Items, LogRecord, Metric, Signal, Span
@@ -98,6 +98,8 @@ class Attempt:
             for index in range(self._batch.count):
                 if index not in self._missing:
                     self._reasons[index] = reason
+                    if reason not in LEFT_OUT:
+                        self._refusals[index] = "it has no form in Langfuse"
             self.remark("some items have no form in Langfuse")
 
     def drop(self, encoded: EncodedEvent, reason: str, message: str) -> None:

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from genai_collector import __version__
 from genai_collector.component import NO_FORM, Context, ExporterFactory, Sent
@@ -27,11 +26,11 @@ from genai_collector.errors import Permanent, PipelineError, Retryable
 from genai_collector.exporters._langfuse_attempt import Attempt, Recent, read_answer
 from genai_collector.exporters._langfuse_config import LangfuseConfig
 from genai_collector.exporters._langfuse_otlp import MISSING_IDS, OtlpTraces
+from genai_collector.exporters._over_http import OverHttp
 from genai_collector.formats import langfuse
 from genai_collector.formats.langfuse import EncodedEvent
 from genai_collector.model import Batch, Signal
-from genai_collector.transport.authentication import client_auth
-from genai_collector.transport.http_client import HttpClient, Transport, host_of
+from genai_collector.transport.http_client import Transport, host_of
 
 __all__ = ["FACTORY", "Langfuse", "LangfuseConfig"]
 
@@ -49,39 +48,21 @@ _SHARE_OF_TIMEOUT: Final = 0.5
 """An attempt of several requests ends in good time, so that what it sent is not sent again."""
 
 
-class Langfuse:
+class Langfuse(OverHttp):
     def __init__(
         self, config: LangfuseConfig, context: Context, transport: Transport | None = None
     ) -> None:
+        super().__init__(config, context, transport)
         self._config = config
         self._context = context
         self._host = host_of(config.endpoint)
-        self._now_s = lambda: context.wall_clock_ns() / 1e9
-        auth = client_auth(config.auth, context)
-        self._client = HttpClient(config, auth) if transport is None else None
-        self._transport = transport or self._client
         self._headers = _headers(config.public_key, config.secret_key.get_secret_value())
         self._json_headers = {"Content-Type": "application/json", **self._headers}
         self._seen = Recent(_MOST_SEEN_TRACES)
         self._growth = _GROWTH
         self._otlp: OtlpTraces | None = None
         if config.mode == "otlp":
-            assert self._transport is not None
             self._otlp = OtlpTraces(config, context, self._transport, self._headers)
-
-    async def __aenter__(self) -> Self:
-        if self._client is not None:
-            await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._client is not None:
-            await self._client.__aexit__(exc_type, exc, traceback)
 
     async def export(self, batch: Batch, /) -> Sent:
         if self._otlp is not None and batch.signal is Signal.TRACES:
@@ -164,7 +145,6 @@ class Langfuse:
         yield [encoded], body
 
     async def _post(self, part: Sequence[EncodedEvent], body: bytes, attempt: Attempt) -> None:
-        assert self._transport is not None
         response = await self._transport.post(self._config.url, body, self._json_headers)
         if not 200 <= response.status < 300:
             raise http_error(response, self._host, self._now_s, _RETRYABLE)

@@ -13,7 +13,6 @@ One payload per call of a model. A payload is the same each time it is made, its
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -30,12 +29,11 @@ from genai_collector.component import (
 from genai_collector.delivery import DeliveryConfig
 from genai_collector.delivery.http_errors import http_error
 from genai_collector.errors import Permanent, Retryable
+from genai_collector.exporters._over_http import OverHttp
 from genai_collector.exporters._records import Attempt, Piece, groups_of
 from genai_collector.formats import litellm
 from genai_collector.model import Batch
-from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.http_client import (
-    HttpClient,
     HttpClientConfig,
     Transport,
     compress_body,
@@ -70,30 +68,13 @@ class LitellmConfig(HttpClientConfig, DeliveryConfig):
         return self
 
 
-class Litellm:
+class Litellm(OverHttp):
     def __init__(
         self, config: LitellmConfig, context: Context, transport: Transport | None = None
     ) -> None:
+        super().__init__(config, context, transport)
         self._config = config
         self._clock = context.clock
-        self._now_s = lambda: context.wall_clock_ns() / 1e9
-        auth = client_auth(config.auth, context)
-        self._client = HttpClient(config, auth) if transport is None else None
-        self._transport = transport or self._client
-
-    async def __aenter__(self) -> Self:
-        if self._client is not None:
-            await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._client is not None:
-            await self._client.__aexit__(exc_type, exc, traceback)
 
     async def export(self, batch: Batch, /) -> Sent:
         pieces = list(self._pieces(batch))
@@ -130,7 +111,6 @@ class Litellm:
             body = b"\n".join(bodies)
         level = self._config.compression_params.level
         body, headers = await compress_body(body, self._config.compression, level)
-        assert self._transport is not None
         url = self._config.endpoint
         response = await self._transport.post(url, body, _HEADERS | headers)
         if not 200 <= response.status < 300:

@@ -17,7 +17,6 @@ what waits for them (see `_noveum_traces`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -35,12 +34,11 @@ from genai_collector.delivery import DeliveryConfig
 from genai_collector.delivery.http_errors import http_error
 from genai_collector.errors import Permanent, Retryable
 from genai_collector.exporters._noveum_traces import TraceParts
+from genai_collector.exporters._over_http import OverHttp
 from genai_collector.exporters._records import Attempt, Piece, groups_of
 from genai_collector.formats import noveum
 from genai_collector.model import Batch, Signal
-from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.http_client import (
-    HttpClient,
     HttpClientConfig,
     Response,
     Transport,
@@ -106,36 +104,19 @@ class NoveumConfig(HttpClientConfig, DeliveryConfig):
         return self
 
 
-class Noveum:
+class Noveum(OverHttp):
     def __init__(
         self, config: NoveumConfig, context: Context, transport: Transport | None = None
     ) -> None:
+        super().__init__(config, context, transport)
         self._config = config
         self._clock = context.clock
-        self._now_s = lambda: context.wall_clock_ns() / 1e9
-        auth = client_auth(config.auth, context)
-        self._client = HttpClient(config, auth) if transport is None else None
-        self._transport = transport or self._client
         self._traces = TraceParts(
             noveum.TraceEncoder(config.project, config.environment), config.max_batch_bytes
         )
         self._headers = {"Content-Type": "application/json"}
         if config.api_key is not None:
             self._headers["Authorization"] = f"Bearer {config.api_key.get_secret_value()}"
-
-    async def __aenter__(self) -> Self:
-        if self._client is not None:
-            await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._client is not None:
-            await self._client.__aexit__(exc_type, exc, traceback)
 
     async def export(self, batch: Batch, /) -> Sent:
         traces = self._config.mode == "traces"
@@ -196,7 +177,6 @@ class Noveum:
             body = b"[" + body + b"]"
         level = self._config.compression_params.level
         body, headers = await compress_body(body, self._config.compression, level)
-        assert self._transport is not None
         url = self._config.endpoint
         response = await self._transport.post(url, body, self._headers | headers)
         if not 200 <= response.status < 300:

@@ -11,7 +11,6 @@ exporter compresses, not even the compression is done again.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Final, Literal, Self
 
 from pydantic import model_validator
@@ -21,12 +20,11 @@ from genai_collector.delivery import BatchConfig, DeliveryConfig, QueueConfig, S
 from genai_collector.delivery.http_errors import http_error
 from genai_collector.errors import Permanent
 from genai_collector.exporters._otlp import items_of, sent_of_json, sent_of_protobuf
+from genai_collector.exporters._over_http import OverHttp
 from genai_collector.formats import otlp
 from genai_collector.model import Batch, Signal
-from genai_collector.transport.authentication import client_auth
 from genai_collector.transport.compression import IDENTITY
 from genai_collector.transport.http_client import (
-    HttpClient,
     HttpClientConfig,
     Response,
     Transport,
@@ -85,37 +83,19 @@ class OtlpHttpConfig(HttpClientConfig, DeliveryConfig):
         return f"{self.endpoint.rstrip('/')}/v1/{signal}"
 
 
-class OtlpHttp:
+class OtlpHttp(OverHttp):
     def __init__(
         self, config: OtlpHttpConfig, context: Context, transport: Transport | None = None
     ) -> None:
+        super().__init__(config, context, transport)
         self._config = config
-        auth = client_auth(config.auth, context)
-        self._client = HttpClient(config, auth) if transport is None else None
-        self._transport = transport or self._client
-        self._now_s = lambda: context.wall_clock_ns() / 1e9
         self._base_headers = {"Content-Type": _CONTENT_TYPES[config.encoding]}
-
-    async def __aenter__(self) -> Self:
-        if self._client is not None:
-            await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._client is not None:
-            await self._client.__aexit__(exc_type, exc, traceback)
 
     async def export(self, batch: Batch, /) -> Sent:
         url = self._config.url(batch.signal)
         if not url:
             raise Permanent(f"there is no endpoint for {batch.signal}", reason="no_endpoint")
         body, headers = await self._body(batch)
-        assert self._transport is not None
         response = await self._transport.post(url, body, self._base_headers | headers)
         if 200 <= response.status < 300:
             return _sent(batch, response)
