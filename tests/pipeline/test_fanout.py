@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genai_collector.component import ACCEPTED, Processor
-from genai_collector.errors import DecodeError, Overloaded, Permanent, QueueFull
+from genai_collector.errors import DecodeError, Overloaded, Permanent, QueueFull, StorageFull
 from genai_collector.model import Batch, Signal
 from genai_collector.pipeline.fanout import Fanout
 from genai_collector.pipeline.pipeline import Pipeline, Room
@@ -38,7 +38,7 @@ class FakeQueue:
         self,
         id: str = "q",
         capacity: int = 100,
-        when_full: Literal["refuse", "block"] = "refuse",
+        when_full: Literal["refuse", "block", "drop"] = "refuse",
         used: int = 0,
         retry_after_s: float = 1.0,
     ) -> None:
@@ -131,6 +131,45 @@ async def test_one_full_queue_refuses_for_all() -> None:
     full.make_room()
     await fanout.consume(line_batch(["one", "two"]))
     assert room.names == full.names == ["one", "two"]
+
+
+async def test_where_it_would_rather_drop_the_others_go_on() -> None:
+    """A full queue that drops holds nobody up; what it misses is counted as its loss."""
+    telemetry = CountingTelemetry()
+    room, full = FakeQueue("room"), FakeQueue("full", used=95, when_full="drop")
+    fanout = _fanout(_pipeline("traces", [full, room]), telemetry=telemetry)
+    with fanout.admit(50):
+        assert await fanout.consume(line_batch(["one", "two"])) is ACCEPTED
+    assert (room.names, full.names, full.used) == (["one", "two"], [], 95)
+    assert telemetry.counts == {
+        ("enqueue_failed", "full"): 2,
+        ("dropped", "full", "queue_full"): 2,
+    }
+    full.make_room()
+    await fanout.consume(line_batch(["three"]))
+    assert (room.names, full.names) == (["one", "two", "three"], ["three"])
+
+
+async def test_dropping_is_not_for_a_batch_that_is_refused() -> None:
+    """When another queue refuses, nothing is taken and nothing dropped: the batch comes again."""
+    telemetry = CountingTelemetry()
+    drops = FakeQueue("drops", used=99, when_full="drop")
+    refuses = FakeQueue("refuses", used=99)
+    fanout = _fanout(_pipeline("traces", [drops, refuses]), telemetry=telemetry)
+    with pytest.raises(QueueFull, match="refuses"):
+        await fanout.consume(line_batch(["one"]))
+    assert telemetry.counts == {("enqueue_failed", "refuses"): 1}
+
+
+async def test_a_disk_that_fails_holds_nobody_up_who_would_rather_drop() -> None:
+    """A queue on disk that cannot take a batch after all loses it alone."""
+    telemetry = CountingTelemetry()
+    disk, room = FakeQueue("disk", when_full="drop"), FakeQueue("room")
+    disk.fails = StorageFull("full")
+    await _fanout(_pipeline("traces", [disk, room]), telemetry=telemetry).consume(line_batch("ab"))
+    assert room.names == ["a", "b"]
+    assert disk.used == 0
+    assert telemetry.counts[("dropped", "disk", "queue_full")] == 2
 
 
 async def test_all_or_nothing_over_pipelines() -> None:

@@ -93,8 +93,9 @@ class Destination(Protocol):
     @property
     def signal(self) -> Signal: ...
     @property
-    def when_full(self) -> Literal["refuse", "block"]:
-        """Whether who sends is told to come again, or waits for room."""
+    def when_full(self) -> Literal["refuse", "block", "drop"]:
+        """Whether who sends is told to come again or waits for room, or the batch is not for this
+        destination then."""
         ...
 
     @property

@@ -83,8 +83,9 @@ class QueueConfig(Config):
     storage: str | None = None
     """Id of an extension that keeps records, `file_storage`: accepted means on disk, and what is
     not delivered when the collector stops or dies is delivered when it starts again."""
-    when_full: Literal["refuse", "block"] = "refuse"
-    """`refuse`: the sender is told to come back later. `block`: it waits."""
+    when_full: Literal["refuse", "block", "drop"] = "refuse"
+    """`refuse`: the sender is told to come back later. `block`: it waits. `drop`: what finds no
+    room here is dropped and counted (`queue_full`), and the pipeline's other exporters go on."""
     batch: BatchConfig | None = BatchConfig()
     """Merging and splitting between queue and request; `null` turns it off."""
     sizer: Sizer = "bytes"

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, cast
 
 from genai_collector.component import ACCEPTED, Acceptance, Destination, Gate, Telemetry
 from genai_collector.delivery import QuietLog
-from genai_collector.errors import DecodeError, Permanent, QueueFull
+from genai_collector.errors import DecodeError, Permanent, QueueFull, Retryable
 from genai_collector.model import Batch, Signal
 from genai_collector.pipeline.pipeline import CONNECTOR_ERROR, Pipeline, Plan
 from genai_collector.pipeline.placing import Placement, Placing, place
@@ -25,6 +25,8 @@ from genai_collector.pipeline.placing import Placement, Placing, place
 FILTERED: Final = "filtered"
 """Reason under which items that a processor dropped are counted."""
 TOO_LARGE: Final = "too_large"
+QUEUE_FULL: Final = "queue_full"
+"""Reason under which items are counted that found no room where `when_full` is `drop`."""
 
 _TURNED_AWAY: Final = "A sending queue is full, senders are told to come again"
 
@@ -84,10 +86,13 @@ class Fanout:
     async def consume(self, batch: Batch, /) -> Acceptance:
         plans = self._prepare(batch)
         placing = place(plans)
+        left_out: list[Placement] = []
         for number, placements in enumerate(placing.rounds):
-            await self._reserve(_needs(placements), partly_taken=number > 0)
-            await _put(placements)
+            full = await self._reserve(_needs(placements), partly_taken=number > 0)
+            left_out += [one for one in placements if id(one.destination) in full]
+            left_out += await _put([one for one in placements if id(one.destination) not in full])
         self._count(plans, placing)
+        self._count_left_out(left_out)
         self._tell(plans)
         if not placing.rejected:
             return ACCEPTED
@@ -111,15 +116,19 @@ class Fanout:
                 self._log.say(logging.ERROR, exc.reason, message, reason=exc.reason)
             raise
 
-    async def _reserve(self, needs: list[_Need], *, partly_taken: bool) -> None:
-        """Room in all queues, or none. Refuses only while nothing was taken yet."""
-        while full := [need for need in needs if not need.destination.has_room(need.weight)]:
+    async def _reserve(self, needs: list[_Need], *, partly_taken: bool) -> set[int]:
+        """Room in all queues, or none, but for those that would rather drop: returns which of these
+        (by `id`) have none. Refuses only while nothing was taken yet."""
+        while full := [need for need in needs if not _drops(need) and not _has_room(need)]:
             refusing = [need for need in full if need.destination.when_full == "refuse"]
             if refusing and not partly_taken:
                 self._refuse(refusing)
             await self._wait_for_room(full[0], patient=not refusing)
+        without = {id(need.destination) for need in needs if not _has_room(need)}
         for need in needs:
-            need.destination.reserve(need.weight)
+            if id(need.destination) not in without:
+                need.destination.reserve(need.weight)
+        return without
 
     async def _wait_for_room(self, need: _Need, *, patient: bool) -> None:
         try:
@@ -170,6 +179,16 @@ class Fanout:
                 queue_bytes=destination.capacity,
             )
 
+    def _count_left_out(self, placements: Iterable[Placement]) -> None:
+        for destination, batch, _ in placements:
+            signal, items = destination.signal, batch.count
+            self._telemetry.enqueue_failed(destination.id, signal, items)
+            self._telemetry.dropped(destination.id, signal, QUEUE_FULL, items)
+            message = "A sending queue is full, and what finds no room in it is dropped"
+            self._log.say(
+                logging.ERROR, destination.id, message, exporter=destination.id, items=items
+            )
+
 
 def gates_of(pipelines: Iterable[Pipeline]) -> list[Gate]:
     """Every processor that decides about admission, once, however many pipelines share it."""
@@ -209,15 +228,33 @@ def _needs(placements: list[Placement]) -> list[_Need]:
     return list(needs.values())
 
 
-async def _put(placements: list[Placement]) -> None:
-    """Fill what was reserved. When one fails, what was not put is given back."""
-    for number, (destination, batch, weight) in enumerate(placements):
+def _has_room(need: _Need) -> bool:
+    return need.destination.has_room(need.weight)
+
+
+def _drops(need: _Need) -> bool:
+    return need.destination.when_full == "drop"
+
+
+async def _put(placements: list[Placement]) -> list[Placement]:
+    """Fill what was reserved. When one fails, what was not put is given back; but where it would
+    rather drop, the others go on: returns what was left out."""
+    left_out: list[Placement] = []
+    for number, placement in enumerate(placements):
         try:
-            await destination.put(batch, weight)
-        except BaseException:
-            for rest in placements[number + 1 :]:
-                rest.destination.unreserve(rest.weight)
+            await placement.destination.put(placement.batch, placement.weight)
+        except BaseException as exc:
+            if isinstance(exc, Retryable) and placement.destination.when_full == "drop":
+                left_out.append(placement)
+                continue
+            _give_back(placements[number + 1 :])
             raise
+    return left_out
+
+
+def _give_back(placements: Iterable[Placement]) -> None:
+    for destination, _, weight in placements:
+        destination.unreserve(weight)
 
 
 def _queue_full(destinations: list[Destination]) -> QueueFull:
