@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from genai_collector.cli.dead_letters import _shown
 from genai_collector.delivery.dead_letters import records_name
 from genai_collector.formats.otlp import CODEC
 from genai_collector.model import Signal, Span
@@ -194,3 +195,8 @@ async def test_mistakes_are_told(tmp_path: Path, arguments: list[str], told: str
     assert ran.code in (1, 2)
     assert told in " ".join(ran.err.replace("│", " ").split())
     assert "Traceback" not in ran.err
+
+
+def test_a_message_does_not_steer_the_terminal() -> None:
+    """What a destination said has no escapes, line breaks or changes of direction when shown."""
+    assert _shown("no \x1b[2Jway\n\x9b31m\u202e \u00e9") == "no  [2Jway  31m  \u00e9"

@@ -85,7 +85,9 @@ TEXTS = dict(_texts())
 def _load(name: str) -> tuple[CollectorConfig, list[str]]:
     environ = {**SECRETS, "POD_IP": POD_IP}
     loaded = load([f"yaml:{TEXTS[name]}"], [], all_factories(), environ)
-    return loaded.config, [warning.message for warning in loaded.warnings]
+    # The pods' and the service's files are not here.
+    warnings = [warning.message for warning in loaded.warnings]
+    return loaded.config, [one for one in warnings if not one.endswith("on this machine")]
 
 
 @pytest.mark.parametrize("name", TEXTS)

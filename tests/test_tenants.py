@@ -150,7 +150,7 @@ def test_validate_names_the_authenticator(tmp_path: Path) -> None:
         ((named, "", ""), 1, "config.yaml:4:"),
         ((named, "", ""), 1, "there is no extension 'basicauth' that runs"),
         (("", named, "basicauth"), 1, "config.yaml:6:"),
-        (("", named, "basicauth"), 1, "'basicauth' is no ClientAuth"),
+        (("", named, "basicauth"), 1, "'basicauth' has nothing to say to a destination"),
     ):
         path.write_text(head % fills)
         result = CliRunner().invoke(app, ["validate", "-c", str(path)])

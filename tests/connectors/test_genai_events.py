@@ -14,11 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genai_collector.component import ACCEPTED, Acceptance, Consumer, Context, Destination
+from genai_collector.component import (
+    ACCEPTED,
+    Acceptance,
+    Consumer,
+    Context,
+    Destination,
+    Stored,
+)
 from genai_collector.connectors.genai_events import GenaiEvents, GenaiEventsConfig
 from genai_collector.conventions import read_observation
 from genai_collector.conventions.content import event_name
-from genai_collector.errors import Permanent, QueueFull, StorageFull
+from genai_collector.errors import Permanent, QueueFull, Retryable, StorageFull
 from genai_collector.formats.otlp import batch_from_protobuf, batch_of
 from genai_collector.model import Attributes, Batch, LogRecord, Signal, Span
 from tests.connectors.recorded import FOLDERS, recorded_batches
@@ -488,6 +495,68 @@ def test_two_lives_side_by_side() -> None:
 
     run_virtual(main())
     assert all(each.count == 0 for each in _records(storage))
+
+
+def test_disks_that_fail_and_records_that_are_damaged() -> None:
+    """A disk that cannot be read is asked again until it works, and what cannot be read on it is
+    counted; the rest goes on."""
+
+    class Failing(MemoryRecords):
+        failures = 100
+
+        async def read(self, after: int = 0, max_bytes: int = 8 << 20) -> list[Stored]:
+            self.failures -= 1
+            if self.failures > 0:
+                raise Retryable("the disk fails")
+            return await super().read(after, max_bytes)
+
+    storage = MemoryStorage()
+    for signal in (Signal.TRACES, Signal.LOGS):
+        storage.all["connector.genai_events", f"held.{signal}"] = Failing()
+
+    async def before() -> None:
+        records = storage.records("connector.genai_events", "held.traces")
+        await records.append(b"\xff\xff", items=7)
+        await records.append(batch_of(Signal.TRACES, [call(1)]).encoded(), items=1)
+
+    run_virtual(before())
+
+    async def script(world: World) -> None:
+        await asyncio.sleep(1000)
+
+    world = run(script, storage)
+    assert [one.span_id for one in world.traces.spans] == [call(1).span_id]
+    assert world.telemetry.counts["dropped", "genai_events", "malformed"] == 7
+    assert all(each.count == 0 for each in _records(storage))
+
+
+def test_what_is_stored_when_the_connector_is_left_is_for_the_next_one() -> None:
+    """Its sender is told that it is safe, so the one that follows must find it."""
+
+    class Slow(MemoryRecords):
+        async def append(
+            self, data: bytes, *, meta: bytes = b"", items: int = 0, compressed: bool = False
+        ) -> int:
+            await asyncio.sleep(2)
+            return await super().append(data, meta=meta, items=items, compressed=compressed)
+
+    storage = MemoryStorage()
+    storage.all["connector.genai_events", "held.traces"] = Slow()
+
+    async def main() -> None:
+        next_one = World(storage)
+        async with World(storage) as old:
+            await asyncio.sleep(1)
+            await next_one.connector.__aenter__()
+            sending = asyncio.create_task(old.send(call(1)))
+            await asyncio.sleep(1)
+        await sending
+        assert old.used == 0
+        await asyncio.sleep(20)
+        await next_one.connector.__aexit__(None, None, None)
+        assert [one.span_id for one in next_one.traces.spans] == [call(1).span_id]
+
+    run_virtual(main())
 
 
 # ---- laws ------------------------------------------------------------------------------------

@@ -37,6 +37,15 @@ SHAPES: dict[str, tuple[Any, Any]] = {
         [{"role": "user", "parts": [TEXT], "name": None}],
         [{"role": "user", "parts": [TEXT], "name": None}],
     ),
+    "a text and nothing beside it": (
+        [{"message": {"role": "assistant", "content": "hi", "tool_calls": None, "name": None},
+          "finish_reason": "stop"}],
+        [{"role": "assistant", "parts": [TEXT], "finish_reason": "stop"}],
+    ),
+    "a text and a name": (
+        [{"role": "user", "content": "hi", "name": "n", "tool_calls": None}],
+        [{"role": "user", "parts": [TEXT], "name": "n"}],
+    ),
     "arguments as json text": (
         [{"role": "assistant", "parts": [{**CALL, "arguments": '{"a": 1}'}]}],
         [{"role": "assistant", "parts": [CALL]}],

@@ -68,6 +68,7 @@ def deliver(export: Export, records: MemoryRecords, **config: object) -> Ended:
         report = queue.report()
         assert report.accepted == report.sent + sum(report.dropped.values()) + report.left
         found = [read_letter(one) for one in await records.read()]
+        assert report.dead_letters == sum(letter.refusal.items for letter in found)
         return Ended(found, report.sent, report.dropped)
 
     return run_virtual(scenario())

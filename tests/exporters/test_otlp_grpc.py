@@ -352,3 +352,19 @@ def test_the_defaults() -> None:
     assert config.sending_queue.batch is not None
     assert config.sending_queue.batch.max_size == 4 * 1024 * 1024
     assert FACTORY.aliases == ("otlp",)
+
+
+async def test_an_echo_in_a_partial_success_is_blotted() -> None:
+    """A destination that repeats our key in the words of a partial success does not make us say
+    it."""
+
+    async def answer(_method: str, _body: bytes, context: Any) -> bytes:
+        said = dict(context.invocation_metadata())["x-api-key"]
+        response = ExportTraceServiceResponse()
+        response.partial_success.rejected_spans = 1
+        response.partial_success.error_message = f"{said} is over its quota"
+        return response.SerializeToString()
+
+    sent = await export(answer, headers={"X-Api-Key": "planted-key"})
+    assert sent.message.endswith(" is over its quota")
+    assert "planted" not in sent.message

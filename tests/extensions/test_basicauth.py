@@ -193,7 +193,7 @@ async def test_client(tmp_path: Path) -> None:
 async def test_plain_passwords_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """Passwords that are not hashed work, and are said at the start."""
     async with made({"htpasswd": {"inline": "anna:hidden"}}):
-        assert "1 passwords are not hashed" in caplog.text
+        assert "Passwords are not hashed (1 of them)" in caplog.text
         assert "hidden" not in caplog.text
 
 

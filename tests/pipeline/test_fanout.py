@@ -48,6 +48,7 @@ class FakeQueue:
         self.used = used
         self.batches: list[Batch] = []
         self.fails: Exception | None = None
+        self.may_fail = False
         self._retry_after_s = retry_after_s
         self._room = asyncio.Event()
 
@@ -425,6 +426,22 @@ def test_full_queues_refuse_before_anything_is_read(caplog: pytest.LogCaptureFix
 
 
 _NAMES = st.lists(st.text(alphabet="abc", min_size=1, max_size=30), max_size=8)
+
+
+async def test_those_that_may_fail_are_asked_first() -> None:
+    """A queue in memory does not have what a disk refuses and its sender sends again, wherever it
+    stands in the configuration."""
+    memory, disk, direct = FakeQueue("memory"), FakeQueue("disk"), FakeQueue("direct")
+    disk.may_fail = direct.may_fail = True
+    fanout = _fanout(_pipeline("one", [memory, disk]), _pipeline("two", [direct]))
+    disk.fails = StorageFull("the disk is full")
+    with pytest.raises(StorageFull):
+        await fanout.consume(line_batch(["a"]))
+    assert memory.names == direct.names == []
+    assert memory.used == disk.used == direct.used == 0
+    disk.fails = None
+    assert await fanout.consume(line_batch(["a"])) is ACCEPTED
+    assert memory.names == disk.names == direct.names == ["a"]
 
 
 @settings(max_examples=150, deadline=None)

@@ -249,6 +249,25 @@ async def test_a_bad_one_leaves_everything_as_it_was(
     assert await street.close() == 0
 
 
+async def test_a_bad_one_leaves_alone_what_it_would_have_taken_over() -> None:
+    """A new graph that shares exporters with the running one and cannot start: the queues go on
+    taking, trying and delivering."""
+    home = Home()
+    street = Street(home)
+    await street.open()
+    home.receiver("bad", fails=OSError(98, "address already in use"))
+    pipelines = {**home.config.pipelines}
+    pipelines["traces"] = dataclasses.replace(pipelines["traces"], receivers=["in", "bad"])
+    street.next = lambda: home.but(pipelines=pipelines)
+    assert not await street.host.reload()
+    (queue,) = street.host.service.parts.queues
+    assert not queue._queue.closed
+    assert not queue._patience.ended.is_set()
+    assert await home.door.receive(line_batch(["a"])) == 1
+    assert await street.close() == 0
+    assert home.out.names == ["a"]
+
+
 async def test_no_change_is_no_reload(caplog: pytest.LogCaptureFixture) -> None:
     """The same configuration again starts nothing."""
     caplog.set_level(logging.INFO)
@@ -346,6 +365,32 @@ def test_an_end_does_not_wait_for_an_old_one_longer_than_it_must() -> None:
         return loop_time() - began
 
     assert run_virtual(main()) < 5
+
+
+def test_what_an_old_one_uses_is_there_until_it_has_ended() -> None:
+    """The end comes while an old graph still sends: an extension that it shares with the new one (a
+    storage, where it strikes out what was delivered) is left after it."""
+
+    journal: list[str] = []
+
+    async def slowly() -> None:
+        await asyncio.sleep(1)
+        journal.append("arrived")
+
+    async def main() -> None:
+        home = Home(ScriptedExporter(lambda *_: slowly()))
+        home.journal = home.extensions["health"].journal = journal
+        street = Street(home)
+        await street.open()
+        await home.door.receive(line_batch(["a"]))
+        await asyncio.sleep(0.5)
+        config = dataclasses.replace(Home().config, extensions=home.config.extensions)
+        street.next = lambda: config
+        assert await street.host.reload()
+        assert await street.close() == 0
+
+    run_virtual(main())
+    assert journal.index("arrived") < journal.index("-health")
 
 
 def test_a_few_old_ones_at_a_time() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from genai_collector.pipeline import FileWatch
 from tests.pipeline.test_reload_traffic import Sent, World, post, said, world
+from tests.support.running import free_port
 
 IN_USE = "The new configuration is in use"
 KEEPS = "keeps running"
@@ -132,6 +133,33 @@ async def test_two_interrupts(tmp_path: Path) -> None:
                 here.running.process.send_signal(signal.SIGINT)
                 assert await asyncio.wait_for(here.running.process.wait(), 10) == 1
     assert "reasons=shutdown:1" in "".join(here.running.log)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("otlp_http", "otlp_http/new"), ("./storage", "./elsewhere")],
+    ids=["renamed", "moved"],
+)
+async def test_what_nobody_delivers_any_more(tmp_path: Path, before: str, after: str) -> None:
+    """An exporter with a queue on disk that is not empty gets another name or directory: a warning
+    says what is left. Nothing of the kind when only its options change, or its queue is empty."""
+    orphaned = "Nothing delivers what is left on disk"
+    async with _here(tmp_path) as here:
+        here.write(1, storage="file_storage")
+        await said(here.running, IN_USE, 1)
+        away = here.config.read_text().replace(f":{here.sink.port}", f":{free_port()}")
+        here.config.write_text(away)
+        await said(here.running, IN_USE, 2)
+        async with aiohttp.ClientSession() as session:
+            await post(session, here.ports["http"], Sent())
+        here.config.write_text(away.replace("compression: none", "compression: gzip"))
+        await said(here.running, "Exporter finished", 3)
+        assert not [line for line in here.running.log if orphaned in line]
+        here.config.write_text(away.replace(before, after))
+        await said(here.running, orphaned, 1)
+    (line,) = [line for line in here.running.log if orphaned in line]
+    assert "\twarn\t" in line
+    assert "exporter=otlp_http signal=traces items=1" in line
 
 
 # ---- files -----------------------------------------------------------------------------------

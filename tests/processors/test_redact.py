@@ -363,11 +363,12 @@ def test_twice_is_once(options: dict[str, Any], text: str) -> None:
     once = one(text, **options)
     assert one(once, **options) == once
     try:
-        json.loads(text)
+        said = json.loads(text)
     except ValueError:
         return
-    assert isinstance(once, str)
-    json.loads(once)
+    if isinstance(said, (dict, list, str)):  # a number alone is a text like any other
+        assert isinstance(once, str)
+        json.loads(once)
 
 
 @pytest.mark.parametrize("value", [378282246310005, 4111111111111111, 30569309025904])

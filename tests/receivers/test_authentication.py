@@ -284,7 +284,7 @@ def test_unknown_authenticator(protocol: str) -> None:
         made(OTLP, config, bearertokenauth=bearer())
     client = BasicAuthConfig.model_validate({"client_auth": {"username": "a", "password": "b"}})
     sender = BASIC.create(client, make_context())
-    with pytest.raises(ConfigError, match=f"{option}: the extension 'typo' is no ServerAuth"):
+    with pytest.raises(ConfigError, match=f"{option}: the extension 'typo' does not know who"):
         made(OTLP, config, typo=sender)
 
 

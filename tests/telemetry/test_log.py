@@ -74,6 +74,26 @@ def test_a_line_stays_one_line(encoding: Encoding) -> None:
     assert encoding == "json" or "\x85" not in text
 
 
+STEERING = "\x1b[31m \x9b31m \u202e \u2066 \u2028 \x7f"
+
+
+@pytest.mark.parametrize("encoding", ["console", "json"])
+def test_nothing_steers_a_terminal(encoding: Encoding) -> None:
+    """No escape, C1 control or change of writing direction comes out as such: not in a message, a
+    field of any kind, or an exception's text."""
+    stream = io.StringIO()
+    log = configure("info", encoding, stream)
+    fields = {"one": "\x9b31m", "two": "\u202eabc", "text": STEERING, "list": [STEERING]}
+    try:
+        raise ValueError(STEERING)
+    except ValueError:
+        log.exception("said %s", STEERING, extra=fields)
+    said = stream.getvalue()
+    assert not set(said) & set(STEERING) - set(" [31m")
+    if encoding == "json":
+        assert json.loads(said)["text"] == STEERING
+
+
 def test_component_fields() -> None:
     """A component's logger says which component speaks, also if its id has dots and slashes."""
     stream = io.StringIO()

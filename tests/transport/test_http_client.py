@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from aiohttp import web
@@ -290,3 +291,24 @@ async def test_an_impossible_url_is_permanent() -> None:
     """A fault of the configuration is not tried for ever."""
     with pytest.raises(Permanent):
         await post("http://")
+
+
+@pytest.mark.parametrize("written", ["as it is", "in JSON", "in an address"])
+async def test_an_echo_of_the_address_is_blotted(written: str) -> None:
+    """A destination that repeats the password or the key in our URL, or the credentials made of
+    them, in whatever form it writes them: nothing of them is in the answer."""
+    forms: dict[str, Callable[[str], str]] = {
+        "as it is": str,
+        "in JSON": lambda word: word.replace("/", r"\/"),
+        "in an address": lambda word: quote(word, safe=""),
+    }
+
+    async def handler(request: web.Request) -> web.Response:
+        said = [request.headers["Authorization"], request.query["key"], "pass/word?"]
+        return web.Response(status=401, text=" ".join(map(forms[written], said)))
+
+    async with server(handler) as url:
+        address = url.replace("://", "://user:pass%2Fword%3F@")
+        answer = await post(f"{address}/v1/traces?key=qu/ery-secret")
+    said = unquote(answer.body.decode()).replace("\\", "")
+    assert not [word for word in ("dXNlcjpwYXNz", "ery-secret", "pass/word") if word in said]

@@ -411,6 +411,89 @@ async def test_stop_lets_requests_finish() -> None:
     await stopping
 
 
+class Uploaded(Slow):
+    """A handler that reads the body."""
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        self.arrived.set()
+        return web.Response(body=await read_body(request, 1000, 5))
+
+
+POST = b"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+
+
+async def test_stop_lets_bodies_arrive() -> None:
+    """A request whose body is on its way when the end begins is read and answered, and told that
+    the connection ends with it."""
+    upload = Uploaded()
+    listeners = HttpListeners()
+    listeners.route(config(), "POST", "/in", upload)
+    await listeners.start()
+    async with connected(listeners.describe()[0]) as (reader, writer):
+        writer.write(POST + b"he")
+        await upload.arrived.wait()
+        stopping = asyncio.ensure_future(listeners.stop(10))
+        await asyncio.sleep(0.01)
+        writer.write(b"llo")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+            await stopping
+    assert b" 200 " in answer
+    assert answer.endswith(b"hello")
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("moments", range(6))
+async def test_who_connects_at_the_end_hears_something(moments: int) -> None:
+    """Accepted just before the end, while another request is still in flight: the connection is
+    answered or closed at once, never left open and deaf."""
+    slow = Slow()
+    listeners = HttpListeners()
+    listeners.route(config(), "POST", "/in", slow)
+    await listeners.start()
+    [url] = listeners.describe()
+    in_flight = asyncio.ensure_future(post(f"{url}/in"))
+    await slow.arrived.wait()
+    async with connected(url) as (reader, writer):
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        stopping = asyncio.ensure_future(listeners.stop(10))
+        answer = b""
+        with contextlib.suppress(OSError):
+            await asyncio.sleep(0.01)
+            writer.write(POST + b"hello")
+            async with asyncio.timeout(2):
+                answer = await reader.read()
+        assert not answer or b" 503 " in answer
+        assert not stopping.done()
+    slow.gate.set()
+    assert (await in_flight)[0] == 200
+    await stopping
+
+
+async def test_idle_connections_end_with_the_beginning_of_the_end() -> None:
+    """They are closed at once, not when the last request in flight has its answer: what is sent on
+    them then would hang."""
+    slow = Slow()
+    listeners = HttpListeners()
+    listeners.route(config(), "POST", "/in", slow)
+    listeners.route(config(), "POST", "/fast", echo)
+    await listeners.start()
+    [url] = listeners.describe()
+    in_flight = asyncio.ensure_future(post(f"{url}/in"))
+    await slow.arrived.wait()
+    async with connected(url) as (reader, writer):
+        writer.write(POST.replace(b"/in", b"/fast") + b"hello")
+        await reader.readuntil(b"hello")
+        stopping = asyncio.ensure_future(listeners.stop(10))
+        async with asyncio.timeout(2):
+            assert await reader.read() == b""
+        assert not stopping.done()
+    slow.gate.set()
+    assert (await in_flight)[0] == 200
+    await stopping
+
+
 async def test_stop_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
     """A request that does not end is cut off when the grace is over, and that is said."""
     slow = Slow()

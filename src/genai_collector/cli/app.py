@@ -38,7 +38,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """The pipeline for generative-AI telemetry: OTLP, Langfuse and Noveum, in and out.
+    """The pipeline for generative-AI telemetry: OTLP, Langfuse, Noveum and LiteLLM, in and out.
 
     [bold]Start it:[/]         genai-collector run --config config.yaml
 
@@ -53,3 +53,8 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def number_of(count: int, noun: str) -> str:
+    """`1 letter`, `2 letters`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Type
 import typer
 
 from genai_collector import __version__
-from genai_collector.cli.app import PROG, app, stderr
+from genai_collector.cli.app import PROG, app, number_of, stderr
 from genai_collector.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def validate(config: ConfigOption = None, set_: SetOption = None) -> None:
         _fail(error)
     _show_warnings(loaded)
     counts = len(loaded.config.pipelines), len(loaded.warnings)
-    typer.echo(f"ok: {_number(counts[0], 'pipeline')}, {_number(counts[1], 'warning')}")
+    typer.echo(f"ok: {number_of(counts[0], 'pipeline')}, {number_of(counts[1], 'warning')}")
 
 
 @app.command("print-config")
@@ -166,7 +166,7 @@ def load_config(config: list[str] | None, sets: list[str] | None) -> Loaded:
         if not Path(DEFAULT_CONFIG).is_file():
             raise typer.BadParameter(
                 f"none was given, and there is no {DEFAULT_CONFIG} in this directory. "
-                f"Try: {PROG} run --config config.example.yaml",
+                "Try: --config config.example.yaml",
                 param_hint="--config",
             )
         config = [DEFAULT_CONFIG]
@@ -198,10 +198,6 @@ def _show_warnings(loaded: Loaded) -> None:
     console = stderr()
     for warning in loaded.warnings:
         console.print(f"warning: {warning}", style="yellow")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _dump(value: object, format: DumpFormat) -> None:

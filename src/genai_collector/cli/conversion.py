@@ -27,7 +27,7 @@ def convert(
     target: Annotated[TargetName, typer.Option("--to", help="The format of the output.")],
     file: Annotated[
         Path,
-        typer.Argument(metavar="[FILE|-]", help="The input; - is standard input."),
+        typer.Argument(metavar="FILE|-", help="The input; - is standard input."),
     ] = Path("-"),
     output: Annotated[
         Path | None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, No
 
 import typer
 
-from genai_collector.cli.app import PROG, app, stderr
+from genai_collector.cli.app import PROG, app, number_of, stderr
 from genai_collector.cli.configuration import ConfigOption, SetOption, load_config
 from genai_collector.errors import CollectorError
 
@@ -45,7 +45,7 @@ ExporterOption = Annotated[
 ]
 LettersArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[LETTER]...", help="As `dlq list` names them: exporter:signal:number."),
+    typer.Argument(metavar="LETTER", help="As `dlq list` names them: exporter:signal:number."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every letter (of --exporter, if given).")]
 ListFormat: TypeAlias = Literal["table", "json"]
@@ -82,18 +82,20 @@ def list_(
         elif found:
             _table(found)
         else:
-            typer.echo("no dead letters")
+            typer.echo(f"no dead letters of {exporter}" if exporter else "no dead letters")
 
 
 @dlq.command()
 def show(
-    letter: Annotated[str, typer.Argument(help="As `dlq list` names it.")],
+    letter: Annotated[str, typer.Argument(metavar="LETTER", help="As `dlq list` names it.")],
     config: ConfigOption = None,
     set_: SetOption = None,
     directory: DirectoryOption = None,
 ) -> None:
-    """Show one dead letter: what is written on it (standard error), and what is in it as one line
-    of OTLP/JSON (standard output), prompts and all.
+    """Show one dead letter, prompts and all.
+
+    What is written on it goes to standard error, what is in it to standard output, as one line of
+    OTLP/JSON.
 
     [bold]Example:[/]  genai-collector dlq show otlp_http:traces:3 | jq
     """
@@ -169,11 +171,12 @@ def purge(
         directories = _directories(config, set_, directory)
         chosen = _chosen(letters, directories, exporter, everything=everything)
         items = sum(one.letter.items for one in chosen)
+        what = f"{number_of(len(chosen), 'letter')} with {number_of(items, 'item')}"
         if chosen and not yes:
-            typer.confirm(f"Forget {len(chosen)} letters with {items} items?", abort=True)
+            typer.confirm(f"Forget {what}?", abort=True)
         for one in chosen:
             one.records.remove([one.letter.id])
-        typer.echo(f"forgot {len(chosen)} letters with {items} items")
+        typer.echo(f"forgot {what}")
 
 
 # ---- finding them ----------------------------------------------------------------------------
@@ -287,8 +290,10 @@ async def _replay(
                 stderr().print(f"{name}: {outcome.error}", style="red")
             else:
                 delivered, items = delivered + 1, items + outcome.items
-                stderr().print(f"{name}: delivered {outcome.items} items to {to or own}")
-    typer.echo(f"delivered {delivered} letters with {items} items, {failed} stay")
+                arrived = number_of(outcome.items, "item")
+                stderr().print(f"{name}: delivered {arrived} to {to or own}")
+    sent = f"{number_of(delivered, 'letter')} with {number_of(items, 'item')}"
+    typer.echo(f"delivered {sent}, {failed} stay" + ("s" if failed == 1 else ""))
     return failed
 
 
@@ -305,8 +310,13 @@ def _describe(one: Found) -> dict[str, object]:
         "bytes": letter.size,
         "attempts": letter.refusal.attempts,
         "reason": letter.refusal.reason,
-        "message": letter.refusal.message,
+        "message": _shown(letter.refusal.message),
     }
+
+
+def _shown(said: str) -> str:
+    """A destination's words, without what would steer the terminal."""
+    return "".join(char if char.isprintable() else " " for char in said)
 
 
 def _table(found: Sequence[Found]) -> None:
@@ -314,13 +324,15 @@ def _table(found: Sequence[Found]) -> None:
     from rich.table import Table
 
     now = time.time()
-    table = Table("letter", "age", "items", "bytes", "tries", "reason", "message", box=None)
+    table = Table(
+        "letter", "age", "items", "bytes", "tries", "reason", "message", box=None, pad_edge=False
+    )
     for one in found:
         letter, refusal = one.letter, one.letter.refusal
         items = str(letter.items)
         if refusal.items < letter.items:
             items = f"{refusal.items} of {items}"
-        message = refusal.message[:_MESSAGE_CHARS]
+        message = _shown(refusal.message[:_MESSAGE_CHARS])
         age = _age(now - letter.time_unix_nano / 1e9)
         table.add_row(
             one.name, age, items, str(letter.size), str(refusal.attempts), refusal.reason, message

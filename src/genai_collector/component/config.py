@@ -20,7 +20,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 _UNITS_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNITS_B: Final = {"": 1, "b": 1, "k": 1000, "kb": 1000, "m": 1000**2, "mb": 1000**2, "g": 1000**3,
-    "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}  # fmt: skip
+    "gb": 1000**3, "t": 1000**4, "tb": 1000**4, "kib": 1024, "mib": 1024**2, "gib": 1024**3,
+    "tib": 1024**4}  # fmt: skip
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
 
@@ -35,6 +36,11 @@ class Config(BaseModel):
     def warnings(self) -> list[str]:
         """What is allowed and probably not meant (it loses data, it is open to the world).
         Asked of every Config, nested ones too; shown at the place of that one in the file."""
+        return []
+
+    def files(self) -> list[str]:
+        """Files that must be there when it starts, such as certificates and lists of users. One
+        that is not is a warning, because the check may run on another machine."""
         return []
 
     def code(self) -> list[str]:

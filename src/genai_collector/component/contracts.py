@@ -115,7 +115,8 @@ class Destination(Protocol):
 
     async def put(self, batch: Batch, weight: int, /) -> None:
         """Take a batch, which others share, into room reserved before. Returning means that it is
-        as safe here as it will be. The reservation is used up, also if this raises."""
+        as safe here as it will be. The reservation is used up, also if this raises; a destination
+        with which that can happen (a disk is full) says so in an attribute, `may_fail = True`."""
         ...
 
     async def wait_for_room(self, weight: int, /) -> None:

@@ -62,10 +62,27 @@ class Context:
         if isinstance(found, wanted):
             return found
         if found is not None:
-            raise ConfigError(f"{option}: the extension {id!r} is no {wanted.__name__}")
+            raise ConfigError(f"{option}: the extension {id!r} {_lacks(wanted)}")
         able = [name for name, one in self.extensions.items() if isinstance(one, wanted)]
-        there = f"there is {', '.join(able)}" if able else "list one in service.extensions"
+        there = (
+            f"there is {', '.join(able)}"
+            if able
+            else "configure it and list it in service.extensions"
+        )
         raise ConfigError(f"{option}: there is no extension {id!r} that runs; {there}")
+
+
+_LACKING: Final = {
+    "Storage": "keeps no records; file_storage does",
+    "ServerAuth": "does not know who may send; bearertokenauth does, and basicauth with htpasswd",
+    "ClientAuth": "has nothing to say to a destination; bearertokenauth does, and basicauth with "
+    "client_auth",
+}
+"""What an extension is not, by the protocol that was asked for."""
+
+
+def _lacks(wanted: type) -> str:
+    return _LACKING.get(wanted.__name__, f"is no {wanted.__name__}")
 
 
 @dataclass(frozen=True, slots=True)

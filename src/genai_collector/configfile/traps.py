@@ -6,6 +6,7 @@ what only a component knows it says itself in `Config.warnings()`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -45,9 +46,11 @@ def find_warnings(
             for path, config in _configs(component.config, paths[name]):
                 for message in config.warnings():
                     yield fault_at(place_of(declared.root, path), path, message)
+                yield from _missing_files(declared, path, config)
     yield from _delivery_warnings(declared)
     yield from _orphan_warnings(declared)
     yield from _order_warnings(declared, pipelines)
+    yield from _join_warnings(declared, pipelines)
     yield from _open_listeners(declared)
 
 
@@ -96,6 +99,24 @@ def _configs(value: object, path: Path) -> Iterator[tuple[Path, Config]]:
             yield from _configs(item, (*path, str(key)))
 
 
+def _missing_files(declared: Declared, path: Path, config: Config) -> Iterator[Fault]:
+    for file in config.files():
+        if _may(file, os.R_OK):
+            continue
+        message = f"there is no file {file} on this machine"
+        if _may(file, os.F_OK):
+            message = f"this user cannot read {file} on this machine"
+        option = [name for name in type(config).model_fields if getattr(config, name) == file]
+        yield _at(declared, (*path, *option[:1]), message)
+
+
+def _may(file: str, mode: int) -> bool:
+    try:
+        return os.access(file, mode)
+    except ValueError:  # no path at all
+        return False
+
+
 def _delivery_warnings(declared: Declared) -> Iterator[Fault]:
     # By name, because `delivery` is on this level: every exporter has these two (DeliveryConfig).
     for name, component in declared.components["exporters"].items():
@@ -111,6 +132,14 @@ def _delivery_warnings(declared: Declared) -> Iterator[Fault]:
                 "a slow one slows down all"
             )
             yield _at(declared, (*path, "sending_queue"), message)
+        letters = getattr(component.config, "dead_letters", None)
+        if letters is not None and "dead_letters" in _written(component.config):
+            storage = letters.storage or getattr(queue, "storage", None)
+            if letters.enabled and not storage:
+                message = (
+                    "nothing is kept without a storage: set `storage` here or in sending_queue"
+                )
+                yield _at(declared, (*path, "dead_letters"), message)
         retry = getattr(component.config, "retry_on_failure", None)
         if retry is None:
             continue
@@ -158,6 +187,20 @@ def _order_warnings(declared: Declared, pipelines: dict[str, PipelineSpec]) -> I
                     "of every exporter (sending_queue.batch)"
                 )
                 yield _at(declared, (*path, at), message)
+
+
+def _join_warnings(declared: Declared, pipelines: dict[str, PipelineSpec]) -> Iterator[Fault]:
+    for name, component in declared.components["connectors"].items():
+        if component.factory.name != "genai_events":
+            continue
+        fed = {str(spec.signal) for spec in pipelines.values() if name in spec.exporters}
+        for signal, what in (("logs", "events"), ("traces", "spans")):
+            if fed and signal not in fed:
+                message = (
+                    f"no {what} will come: it joins events to spans, so put it into the exporters "
+                    f"of a {signal} pipeline, too"
+                )
+                yield _at(declared, declared.paths["connectors"][name], message)
 
 
 def _open_listeners(declared: Declared) -> Iterator[Fault]:

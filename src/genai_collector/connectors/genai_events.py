@@ -52,7 +52,8 @@ from genai_collector.connectors._event_waiting import (
 )
 from genai_collector.delivery import MemoryQueue, Outbox, QuietLog
 from genai_collector.delivery.rate import DrainRate
-from genai_collector.errors import DecodeError, QueueFull
+from genai_collector.delivery.reading import read_all
+from genai_collector.errors import QueueFull, Retryable
 from genai_collector.formats.otlp import batch_from_protobuf, batch_of
 from genai_collector.model import Batch, Items, Signal
 
@@ -108,10 +109,14 @@ class GenaiEvents:
         self._log = QuietLog(context.log, context.id, Signal.LOGS, context.clock)
         self.rate = DrainRate(context.clock)
         self.room = MemoryQueue(config.max_pending_bytes)
+        self.is_durable = bool(config.storage)
         self._records = self._open_records()
         self._life = uuid.uuid4().hex.encode()
         """Marks the records of this instance, which it need not read again."""
         self._reading: list[Records] = []
+        self._storing = 0
+        self._all_stored = asyncio.Event()
+        self._all_stored.set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -165,6 +170,7 @@ class GenaiEvents:
             for outbox in outboxes:
                 outbox.abandon(lost=not self._records)
             reading, self._reading = self._reading, []
+            await self._all_stored.wait()  # or the next one would not find it
             for records in reading:
                 records.release()
 
@@ -190,23 +196,32 @@ class GenaiEvents:
             if self.room.closed:
                 raise QueueFull("the collector is stopping")
             parts = self._sort(batch, weight) if batch else []
-            for part in parts if self._records else ():
-                stored += [await self._store(part)]
+            if self._records:
+                await self._store(parts, stored)
         except BaseException:
             if stored:
                 self._records[batch.signal].remove(stored)
             self.room.unreserve(weight)
             raise
-        if not parts:
+        if not parts or (stored and self.room.closed):  # closed meanwhile: it waits on disk
             self.room.unreserve(weight)
+            return
         for part, record in zip(parts, stored or [0] * len(parts), strict=True):
             self._keep(part, Arrival(part.weight, part.batch.count, batch.signal, record))
 
-    async def _store(self, part: _Part) -> int:
-        batch = part.batch
-        return await self._records[batch.signal].append(
-            batch.encoded(), meta=self._life, items=batch.count
-        )
+    async def _store(self, parts: Sequence[_Part], stored: list[int]) -> None:
+        """Adds the records to `stored`, also those before one that fails."""
+        self._storing += 1
+        self._all_stored.clear()
+        try:
+            for batch in [part.batch for part in parts]:
+                records = self._records[batch.signal]
+                data = batch.encoded()
+                stored.append(await records.append(data, meta=self._life, items=batch.count))
+        finally:
+            self._storing -= 1
+            if not self._storing:
+                self._all_stored.set()
 
     def _sort(self, batch: Batch, weight: int) -> list[_Part]:
         """The batch in at most two parts, whose weights add up. Reads the batch only."""
@@ -295,12 +310,9 @@ class GenaiEvents:
             self._reading.append(records)
         found = 0
         for signal, records in self._records.items():
-            after = 0
             with contextlib.suppress(QueueFull):  # the collector stops: the rest stays there
-                while stored := await records.read(after):
-                    for one in stored:
-                        found += await self._take_again(signal, records, one)
-                    after = stored[-1].id
+                async for stored in read_all(records):
+                    found += await self._take_again(signal, records, stored)
         if found:
             message = "What waited before the start was found on disk and is taken again."
             self._context.log.info(message, extra={"items": found})
@@ -311,14 +323,15 @@ class GenaiEvents:
         weight = min(max(1, len(stored.data)), self.room.capacity)
         try:
             batch = batch_from_protobuf(signal, stored.data)
-        except DecodeError as exc:
+            parts = self._sort(batch, weight)
+        except Exception as exc:  # whatever is wrong with it: those that follow must go on
             self._context.telemetry.dropped(self._context.id, signal, MALFORMED, stored.items)
             self._log.say(logging.ERROR, MALFORMED, f"A record on disk cannot be read: {exc}")
-            records.remove([stored.id])
+            with contextlib.suppress(Retryable):  # then it is there at the next start, too
+                await records.set_aside([stored.id], "it cannot be read")
             return 0
         await self.room.wait_for_room(weight)
         self.room.reserve(weight)
-        parts = self._sort(batch, weight)
         arrival = Arrival(weight, batch.count, signal, stored.id)
         for part in parts:
             self._keep(part, arrival)
@@ -334,6 +347,7 @@ class Door:
         self.id = id
         self.signal = signal
         self._owner = owner
+        self.may_fail = owner.is_durable
 
     @property
     def capacity(self) -> int:

@@ -171,10 +171,14 @@ def _message(raw: Value, default_role: str) -> Message | None:
         return _text_message(raw, default_role)
     if not isinstance(raw, dict):
         return None
-    if len(raw) == 2:  # most messages by far are a role and a text
-        role, content = raw.get("role"), raw.get("content")
-        if role in _SPEAKERS and isinstance(content, str):
-            return {"role": role, "parts": [text_part(content)]}
+    role, content = raw.get("role"), raw.get("content")
+    # Most messages by far are a role and a text, and say nothing with their other members.
+    if (
+        role in _SPEAKERS
+        and isinstance(content, str)
+        and (len(raw) == 2 or list(raw.values()).count(None) == len(raw) - 2)
+    ):
+        return {"role": role, "parts": [text_part(content)]}
     if isinstance(raw.get("parts"), list):
         return _from_parts(raw, default_role)
     inner = raw.get("message")

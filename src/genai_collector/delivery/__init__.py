@@ -3,12 +3,14 @@
 config.py           the keys that users know
 queued_exporter.py  QueuedExporter: the whole, as a pipeline sees it
 outbox.py           Outbox: from what receivers and connectors keep into the pipelines
+reading.py          read_all: what an earlier life of these left in a storage
 queue.py            DeliveryQueue, MemoryQueue
 durable_queue.py    DurableQueue: over the records of a storage
 dead_letters.py     DeadLetters: what is refused for good, kept
 batching.py         merge and split between queue and request
 stack.py            Delivery, Send, Layer; the innermost layer, which counts
-isolate.py  retry.py  timeout.py       the other layers
+isolate.py  retry.py                   the other layers
+timeout.py          the deadline of one attempt
 ledger.py           accepted == sent + dropped{reason} + left
 http_errors.py  grpc_errors.py         status -> Permanent | Retryable, the one table each
 rate.py  quiet_log.py                  when to come back; a log that cannot be flooded

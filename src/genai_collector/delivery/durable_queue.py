@@ -25,7 +25,7 @@ import orjson
 
 from genai_collector.component import Records, Stored
 from genai_collector.delivery.queue import NO_BOOKS, QueueBooks, Queued
-from genai_collector.errors import PipelineError, QueueFull, Retryable, TooLarge
+from genai_collector.errors import QueueFull, Retryable, TooLarge
 from genai_collector.formats.otlp import CODEC
 from genai_collector.model import Batch, Codec, Compressed, Signal
 from genai_collector.transport.compression import canonical, decompress
@@ -38,6 +38,8 @@ UNREADABLE: Final = "unreadable"
 """Reason under which items are counted that are on disk no more, or not as they were."""
 
 _PAUSE_S: Final = 1.0
+_MOST_TOO_MUCH: Final = 256
+"""By how much less is read at once, at most, where data is many times as much in memory."""
 _STOPPING: Final = "the collector is stopping"
 
 
@@ -85,6 +87,10 @@ class DurableQueue:
         self._putting = 0
         self._reading = False
         self._released = False
+        self._done = 0
+        self._known_done = 0
+        """Of those done with, how many are known to have been removed."""
+        self._read_bytes = window
         self._closed = False
         self._refusing = False
         self._changed = asyncio.Event()
@@ -121,10 +127,14 @@ class DurableQueue:
         while not self.has_room(weight):
             if self._closed or self._refusing:
                 raise QueueFull(_STOPPING)
+            if self._known_done < self._done:  # takes room until it is removed
+                done = self._done
+                await self._records.settled()
+                self._known_done = max(done, self._known_done)
+                continue
             room = asyncio.get_running_loop().create_future()
             self._want_room.append(room)
             await room
-            await self._records.settled()  # what is done with takes room until it is removed
 
     def refuse_waiting(self) -> None:
         self._refusing = True
@@ -145,6 +155,8 @@ class DurableQueue:
         try:
             while not self._may_put.is_set():
                 await self._may_put.wait()
+            if self._released:  # who reads now would not see it before the next start
+                raise QueueFull(_STOPPING)
             self._begin_to_put()
             try:
                 data, meta = _written(batch)
@@ -165,6 +177,8 @@ class DurableQueue:
         self._putting -= 1
         if not self._putting:
             self._nobody_puts.set()
+            if self._released:
+                self._let_the_next_read()
 
     def _note(self, queued: QueuedOnDisk) -> None:
         """It is on disk. Called in the order of the ids: commits answer in order."""
@@ -232,12 +246,13 @@ class DurableQueue:
             self._backlog = _Backlog(0, records.last_id, records.items)
         # Less than nothing if the one who read before has delivered what was put here.
         self.books.found(records.items - self._own_items)
+        self._wake_those_who_want_room()  # it has made some, and could not tell
 
     async def _read_ahead(self, backlog: _Backlog) -> None:
         last = backlog.last
         try:
-            stored = await self._records.read(backlog.after, self._window)
-            found = [one for one in stored if one.id <= last]
+            stored = await self._records.read(backlog.after, self._read_bytes)
+            found = self._affordable([one for one in stored if one.id <= last])
             batches = await self._batches(found)
             await self._set_aside(found, batches)
         except Retryable:
@@ -250,19 +265,30 @@ class DurableQueue:
                 self.books.lost(UNREADABLE, one.items)
             else:
                 self._ready.append(QueuedOnDisk(batch, max(1, batch.size_bytes), one.id))
-        if len(found) < len(stored) or not stored:
+        if not stored or (stored[len(found) :] and stored[len(found)].id > last):
             backlog.after = max(backlog.after, last)
+        if backlog.items < 0:  # another queue had put these
+            self.books.found(-backlog.items)
+            backlog.items = 0
         if backlog.after >= backlog.last:
             self._end_of(backlog)
 
+    def _affordable(self, found: list[Stored]) -> list[Stored]:
+        """The first ones, as many as are small enough together when they are decompressed."""
+        size = 0
+        for number, one in enumerate(found):
+            size += _size_of(one)
+            if number and size > self._window:
+                self._read_bytes = max(self._window // _MOST_TOO_MUCH, self._read_bytes // 2)
+                return found[:number]
+        self._read_bytes = min(self._window, self._read_bytes * 2)
+        return found
+
     def _end_of(self, backlog: _Backlog) -> None:
-        """Everything on disk was read. What should have been there and was not is lost; what was
-        there beyond that another queue had put."""
+        """Everything on disk was read. What should have been there and was not is lost."""
         self._backlog = None
         if backlog.items > 0:
             self.books.lost(UNREADABLE, backlog.items)
-        elif backlog.items < 0:
-            self.books.found(-backlog.items)
 
     async def _batches(self, stored: list[Stored]) -> list[Batch | None]:
         if any(one.meta for one in stored):  # these are to be decompressed
@@ -293,6 +319,7 @@ class DurableQueue:
     def done(self, queued: Queued, /) -> None:
         assert isinstance(queued, QueuedOnDisk)
         self._records.remove([queued.id])
+        self._done += 1
         self._wake_those_who_want_room()
 
     def put_back(self, queued: Queued, /) -> None:
@@ -308,8 +335,16 @@ class DurableQueue:
         self._wake_those_who_want_room()
 
     def release(self) -> None:
-        if self._reading and not self._released:
-            self._released = True
+        if self._released:
+            return
+        self._released = True
+        if not self._putting:
+            self._let_the_next_read()
+
+    def _let_the_next_read(self) -> None:
+        """Not before the last `put` is on disk: the next one reads only what is there then."""
+        if self._reading:
+            self._reading = False
             self._records.release()
 
 
@@ -332,6 +367,14 @@ def _written(batch: Batch) -> tuple[bytes, bytes]:
     )
 
 
+def _size_of(stored: Stored) -> int:
+    """Bytes in memory, decompressed."""
+    try:
+        return int(orjson.loads(stored.meta)["size"]) if stored.meta else len(stored.data)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return len(stored.data)  # it will not be decompressed either
+
+
 def _batch_of(stored: Stored, signal: Signal, codec: Codec) -> Batch | None:
     """The batch; None if it is not one."""
     if not stored.meta:
@@ -342,7 +385,7 @@ def _batch_of(stored: Stored, signal: Signal, codec: Codec) -> Batch | None:
         if not canonical(encoding):
             return None
         data = decompress(encoding, stored.data, size)
-    except (PipelineError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except Exception:  # whatever is wrong with it: those that follow must be delivered
         return None
     compressed = Compressed(encoding, stored.data)
     return Batch(signal, codec, encoded=data, count=stored.items, compressed=compressed)

@@ -29,6 +29,8 @@ class DeliveryReport:
     dropped: dict[str, int] = field(default_factory=dict)
     left: int = 0
     """Items waiting or in flight; after the end, those that a durable queue keeps."""
+    dead_letters: int = 0
+    """Of those dropped, how many are kept as dead letters."""
 
 
 class Ledger:
@@ -38,6 +40,7 @@ class Ledger:
         self.accepted = 0
         self.sent = 0
         self.dropped: dict[str, int] = {}
+        self.dead_letters = 0
         self._id = id
         self._signal = signal
         self._telemetry = telemetry
@@ -58,7 +61,13 @@ class Ledger:
     def report(self) -> DeliveryReport:
         left = self.accepted - self.sent - sum(self.dropped.values())
         return DeliveryReport(
-            self._id, self._signal, self.accepted, self.sent, dict(self.dropped), left
+            self._id,
+            self._signal,
+            self.accepted,
+            self.sent,
+            dict(self.dropped),
+            left,
+            self.dead_letters,
         )
 
 

@@ -1,6 +1,6 @@
 """One exporter as a pipeline sees it: a queue with room or without, emptied by workers.
 
-    put -> queue -> batching -> isolate ( retry ( timeout ( counted ( exporter ))))
+    put -> queue -> batching -> isolate ( retry ( counted ( timeout ( exporter ))))
 
 Every item that `put` accepts ends as sent or as dropped with a reason, also when a worker is
 cancelled, an exporter has a bug, or the deadline of a shutdown passes.
@@ -35,6 +35,7 @@ SHUTDOWN: Final = "shutdown"
 EXPORTER_ERROR: Final = "exporter_error"
 RETRIES_EXHAUSTED: Final = "retries_exhausted"
 _CANCEL_GRACE_S: Final = 1.0
+_FAULT_PAUSE_S: Final = 1.0
 
 
 class QueuedExporter:
@@ -60,7 +61,8 @@ class QueuedExporter:
     ) -> None:
         self.id = id
         self.signal = signal
-        self.when_full: Literal["refuse", "block"] = config.sending_queue.when_full
+        self.when_full: Literal["refuse", "block", "drop"] = config.sending_queue.when_full
+        self.may_fail = config.sending_queue.storage is not None or not config.sending_queue.enabled
         self._config = config.sending_queue
         self._context = context
         self._queue = queue or MemoryQueue(config.sending_queue.queue_size)
@@ -71,7 +73,8 @@ class QueuedExporter:
         self._log = QuietLog(context.log, id, signal, context.clock)
         self._rate = DrainRate(context.clock)
         self._patience = Patience(context.clock, sleep, random)
-        self._send = stack(counted(exporter, self._log, self._bury), self._layers(config))
+        export = with_timeout(exporter.export, config.timeout)
+        self._send = stack(counted(export, self._log, self._bury), self._layers(config))
         self._open: set[Account] = set()
         self._workers: list[asyncio.Task[None]] = []
         self._drained = False
@@ -83,8 +86,7 @@ class QueuedExporter:
         # trying for ever would leave it without an answer.
         retries = retry.enabled and (queued or retry.max_elapsed_time > 0)
         layers = [with_isolation(self._give_up)] if queued else []
-        layers += [with_retry(retry, self._patience, self._log)] if retries else []
-        return [*layers, with_timeout(config.timeout)]
+        return [*layers, *([with_retry(retry, self._patience, self._log)] if retries else [])]
 
     async def __aenter__(self) -> Self:
         telemetry = self._context.telemetry
@@ -155,7 +157,9 @@ class QueuedExporter:
 
     def retry_after(self) -> float:
         """Seconds until half of what is queued now will have drained, between 1 and 60."""
-        return self._rate.wait_for(self._queue.used // 2)
+        # What is on disk is weighed compressed, what leaves is not: items can be compared.
+        queued = self.report().left if self._queue.keeps else self._queue.used
+        return self._rate.wait_for(queued // 2)
 
     def report(self) -> DeliveryReport:
         return self._ledger.report()
@@ -178,9 +182,22 @@ class QueuedExporter:
     # ---- delivery --------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        while (taken := await self._batching.next()) is not None:
+        while not self._leaves_the_rest() and (taken := await self._next()) is not None:
             with self._account(taken) as account:
                 await self._deliver([queued.batch for queued in taken], account)
+
+    def _leaves_the_rest(self) -> bool:
+        """What had its last try and stays on disk would come again at once."""
+        return self._queue.keeps and self._patience.ended.is_set()
+
+    async def _next(self) -> list[Queued] | None:
+        while True:
+            try:
+                return await self._batching.next()
+            except Exception as exc:  # a fault of the queue must not end the worker
+                message = f"The queue has a fault: {exc!r}"
+                self._log.say(logging.ERROR, "queue_error", message, exc_info=exc)
+                await self._patience.sleep(_FAULT_PAUSE_S)
 
     async def _deliver(self, batches: list[Batch], account: Account) -> None:
         """Never raises but for cancellation: a bug must not end the worker."""
@@ -247,7 +264,7 @@ class QueuedExporter:
     def _finish(self, taken: list[Queued]) -> None:
         for queued in taken:
             self._queue.done(queued)
-            self._rate.add(queued.weight)
+            self._rate.add(queued.batch.count if self._queue.keeps else queued.weight)
 
     # ---- loss ------------------------------------------------------------------------------
 
@@ -276,7 +293,9 @@ class QueuedExporter:
         if self._dead_letters is None:
             return False
         kept = await self._dead_letters.bury(batch, refusal)
-        if not kept:
+        if kept:
+            self._ledger.dead_letters += refusal.items
+        else:
             message = "There is no room for dead letters: look at them, replay or purge them (dlq)."
             self._log.say(logging.ERROR, "dead_letters_full", message, items=refusal.items)
         return kept

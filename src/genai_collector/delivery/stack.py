@@ -1,6 +1,6 @@
 """The onion around an exporter: each layer is a function from `Send` to `Send`.
 
-    isolate  ( retry ( timeout ( counted ( exporter ))))
+    isolate  ( retry ( counted ( timeout ( exporter ))))
 
 A layer sees a `Delivery`, may send it several times or in parts, and raises what it cannot cure.
 """
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from genai_collector.component import LEFT_OUT, Exporter
+from genai_collector.component import LEFT_OUT, Sent
 from genai_collector.delivery.dead_letters import Refusal
 from genai_collector.delivery.ledger import Account
 from genai_collector.delivery.quiet_log import QuietLog
@@ -38,6 +38,8 @@ class Delivery:
 Send: TypeAlias = Callable[[Delivery], Awaitable[None]]
 """Returns when every item of the delivery is settled, or raises `PipelineError`."""
 Layer: TypeAlias = Callable[[Send], Send]
+Export: TypeAlias = Callable[[Batch], Awaitable[Sent]]
+"""One attempt, as an exporter makes it."""
 Bury: TypeAlias = Callable[[Batch, Refusal], Awaitable[bool]]
 """Keeps what was refused for good; whether it could."""
 
@@ -49,15 +51,15 @@ def stack(send: Send, layers: Sequence[Layer]) -> Send:
     return send
 
 
-def counted(exporter: Exporter, log: QuietLog, bury: Bury) -> Send:
-    """The innermost: one attempt, and what became of each item is booked; what was refused for good
-    is buried before that."""
+def counted(export: Export, log: QuietLog, bury: Bury) -> Send:
+    """The innermost layer: one attempt, and what became of each item is booked; what was refused
+    for good is buried before that."""
 
     async def send(delivery: Delivery) -> None:
         total = delivery.batch.count
         delivery.attempts += 1
         try:
-            answer = await exporter.export(delivery.batch)
+            answer = await export(delivery.batch)
         except Partial as exc:
             remaining = exc.remaining.count
             if remaining > total:

@@ -254,7 +254,8 @@ class OtlpGrpc:
         large = self._compresses and len(body) >= LARGE_BODY_BYTES
         call = await _started_in_thread(start) if large else start()
         try:
-            return sent_of_protobuf(batch.signal, batch.count, await _answer(call))
+            answer = without_secrets(await _answer(call), [value for _, value in metadata])
+            return sent_of_protobuf(batch.signal, batch.count, answer)
         except grpc.FutureCancelledError as exc:
             raise Retryable(f"{self._target}: the request was cancelled") from exc
         except grpc.RpcError as exc:

@@ -51,6 +51,9 @@ class HtpasswdConfig(Config):
             raise ValueError("give `file` or `inline`: nobody could come in")
         return self
 
+    def files(self) -> list[str]:
+        return [self.file] if self.file else []
+
 
 class ClientAuthConfig(Config):
     """Who goes out. Files are read again when they change."""
@@ -73,6 +76,9 @@ class ClientAuthConfig(Config):
         if ":" in self.username:
             raise ValueError("a username has no colon")
         return self
+
+    def files(self) -> list[str]:
+        return [file for file in (self.username_file, self.password_file) if file]
 
 
 class BasicAuthConfig(Config):
@@ -157,7 +163,7 @@ class BasicServerAuth:
         self._logins = Logins(users, self._slots)
         if users.plain:
             self._context.log.warning(
-                "%d passwords are not hashed; hash them with `htpasswd -B`.", users.plain
+                "Passwords are not hashed (%d of them); do it with `htpasswd -B`.", users.plain
             )
 
 

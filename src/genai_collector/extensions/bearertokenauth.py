@@ -58,6 +58,9 @@ class BearerTokenAuthConfig(Config):
             raise ValueError("give one of `token`, `tokens` and `filename`")
         return self
 
+    def files(self) -> list[str]:
+        return [self.filename] if self.filename else []
+
 
 class _Tokens:
     """What is compared with, and what is sent."""

@@ -16,6 +16,7 @@ default differs, the docstring of the option says why.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,14 +61,27 @@ class FileStorageConfig(Config):
     @field_validator("directory")
     @classmethod
     def _said(cls, directory: str) -> str:
-        if not directory.strip():
+        if not directory.strip() or "\0" in directory:
             raise ValueError("expected a path")
         return directory
 
     def warnings(self) -> list[str]:
-        if self.compaction is None:
-            return []
-        return ["compaction has no effect here: space is used again and given back by itself"]
+        found = [] if (cannot := _cannot_be_used(self.directory)) is None else [cannot]
+        if self.compaction is not None:
+            found += ["compaction has no effect here: space is used again and given back by itself"]
+        return found
+
+
+def _cannot_be_used(directory: str) -> str | None:
+    """Why not, as far as that can be told without making it."""
+    path = Path(directory).expanduser().resolve()
+    if not os.path.lexists(path):
+        path = next(parent for parent in path.parents if os.path.lexists(parent))
+    if not path.is_dir():
+        return f"{path} is no directory on this machine"
+    if not os.access(path, os.W_OK | os.X_OK):
+        return f"this user cannot write to {path} on this machine"
+    return None
 
 
 class FileStorage:

@@ -8,6 +8,7 @@ here, so that a value read is the value written.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import orjson
@@ -19,12 +20,13 @@ MAX_DEPTH: Final = 200
 """Deeper JSON is refused: it is an attack on the stack, not telemetry."""
 
 _WORTH_COUNTING: Final = 16 * 1024
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 # Looking for a run of digits is fast once they are all the same.
 _SAME_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG_RUN: Final = b"0" * 19
 _BEFORE_NUMBER: Final = frozenset(b"[,:- \t\r\n")
+_find_null: Final = re.compile(b"null").search
+"""Twice as fast in prose as `b"null" in`."""
 
 
 def dumps(value: Value) -> bytes:
@@ -34,7 +36,7 @@ def dumps(value: Value) -> bytes:
     except (TypeError, RecursionError):
         return slow_dumps(value)
     # A NaN would have become null, silently; nulls are rare enough to look.
-    if b"null" in text and has_non_finite(value):
+    if _find_null(text) and has_non_finite(value):
         return slow_dumps(value)
     return text
 
@@ -55,16 +57,22 @@ def slow_dumps(value: Value, *, sort_keys: bool = False) -> bytes:
 
 
 def has_non_finite(value: Value) -> bool:
-    """Whether a NaN or an infinity is anywhere inside."""
-    todo: list[Value] = [[value]]
-    while todo:
-        node = todo.pop()
-        for item in node.values() if isinstance(node, dict) else node:  # type: ignore[union-attr]
-            kind = type(item)
-            if kind is dict or kind is list:
-                todo.append(item)
-            elif kind is float and item - item != 0.0:  # type: ignore[operator]
+    """Whether a NaN or an infinity is anywhere inside a value that orjson has written, and which
+    is therefore not nested too deep for a recursion."""
+    kind = type(value)
+    if kind is float:
+        return value - value != 0.0  # type: ignore[operator]
+    if kind is not dict and kind is not list:
+        return False
+    for item in value.values() if kind is dict else value:  # type: ignore[union-attr]
+        kind = type(item)
+        if kind is str or kind is int or item is None:
+            continue
+        if kind is float:
+            if item - item != 0.0:  # type: ignore[operator]
                 return True
+        elif has_non_finite(item):
+            return True
     return False
 
 
@@ -129,12 +137,10 @@ def depth(value: Value) -> int:
     layer: list[Any] = [value] if isinstance(value, dict | list) else []
     while layer:
         levels += 1
-        below: list[Value] = []
+        children: list[Any] = []
         for node in layer:
-            children = node.values() if isinstance(node, dict) else node
-            if not _SCALARS.issuperset(map(type, children)):  # most hold nothing but scalars
-                below += [child for child in children if isinstance(child, (dict, list))]
-        layer = below
+            children += node.values() if type(node) is dict else node
+        layer = [child for child in children if type(child) is dict or type(child) is list]
     return levels
 
 

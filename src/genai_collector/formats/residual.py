@@ -47,17 +47,11 @@ def _diff(base: Value, target: Value, path: Path, found: list[Value]) -> None:
         return
     if isinstance(base, dict) and isinstance(target, dict):
         # Sorted, so that the order of keys does not show in the result.
-        for key in sorted(base if base.keys() == target.keys() else base.keys() | target.keys()):
+        for key in sorted(_unlike(base, target)):
             if key not in target:
                 found.append([[*path, key]])
             elif key in base:
-                one, other = base[key], target[key]
-                # Most members are equal and need no path.
-                kind = type(one)
-                if one is other:
-                    continue
-                if kind is not type(other) or kind not in _PLAIN or one != other:
-                    _diff(one, other, [*path, key], found)
+                _diff(base[key], target[key], [*path, key], found)
             else:
                 found.append([[*path, key], target[key]])
     elif isinstance(base, list) and isinstance(target, list) and len(base) == len(target):
@@ -65,6 +59,21 @@ def _diff(base: Value, target: Value, path: Path, found: list[Value]) -> None:
             _diff(base[index], value, [*path, index], found)
     elif not same(base, target):
         found.append([path, target])
+
+
+def _unlike(base: dict[str, Value], target: dict[str, Value]) -> list[str]:
+    """The keys under which the two are not the same at first sight; most members are."""
+    keys = [key for key in base if key not in target]
+    for key, other in target.items():
+        one = base.get(key)
+        if one is other:
+            if one is None and key not in base:
+                keys.append(key)
+            continue
+        kind = type(one)
+        if kind is not type(other) or kind not in _PLAIN or one != other:
+            keys.append(key)
+    return keys
 
 
 def apply(base: Value, operations: Value) -> Value:

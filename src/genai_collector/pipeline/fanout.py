@@ -4,7 +4,8 @@ All or nothing: the processors of all pipelines run first, those behind connecto
 queues are asked, then all are filled, with no `await` between asking and reserving. So a client
 that is refused and comes again does not leave a second copy with the destinations that had room.
 There are two exceptions, both documented (docs/architecture.md): a batch larger than a queue goes
-in several rounds, and a destination without a queue may fail after another one has taken the batch.
+in several rounds, and of two destinations that may fail (their queues are on disk, or they have
+none) the second one may fail after the first one has taken the batch.
 """
 
 from __future__ import annotations
@@ -238,7 +239,9 @@ def _drops(need: _Need) -> bool:
 
 async def _put(placements: list[Placement]) -> list[Placement]:
     """Fill what was reserved. When one fails, what was not put is given back; but where it would
-    rather drop, the others go on: returns what was left out."""
+    rather drop, the others go on: returns what was left out. Those that may fail are asked first:
+    then the others do not have what the sender of a refused batch sends again."""
+    placements = sorted(placements, key=lambda one: not _may_fail(one.destination))
     left_out: list[Placement] = []
     for number, placement in enumerate(placements):
         try:
@@ -255,6 +258,10 @@ async def _put(placements: list[Placement]) -> list[Placement]:
 def _give_back(placements: Iterable[Placement]) -> None:
     for destination, _, weight in placements:
         destination.unreserve(weight)
+
+
+def _may_fail(destination: Destination) -> bool:
+    return bool(getattr(destination, "may_fail", False))
 
 
 def _queue_full(destinations: list[Destination]) -> QueueFull:

@@ -20,6 +20,7 @@ from typing import Final
 
 from genai_collector.component.handover import Handover
 from genai_collector.configfile.schema import CollectorConfig, Loaded
+from genai_collector.delivery import DeliveryReport
 from genai_collector.errors import ConfigError, Fault
 from genai_collector.pipeline.build import build
 from genai_collector.pipeline.service import Service, StartError
@@ -31,6 +32,10 @@ _END: Final = (signal.SIGINT, signal.SIGTERM)
 _RETIRING_AT_ONCE: Final = 3
 """How many old graphs may still be delivering; a further reload waits for one of them."""
 _LAST_MOMENT_S: Final = 2.0
+_ORPHANED: Final = (
+    "Nothing delivers what is left on disk of an exporter that was renamed, removed or given "
+    "another directory; put it back to deliver that."
+)
 
 
 class Host:
@@ -114,7 +119,10 @@ class Host:
         for service in self._retiring.values():
             service.hurry()
         if self.service.has_started:
-            await self.service.stop()
+            await self.service.stop(self._end_the_retiring)
+        await self._end_the_retiring()
+
+    async def _end_the_retiring(self) -> None:
         if self._retiring:
             # Their deadlines are older than the one that has just passed or been kept.
             await asyncio.wait(self._retiring, timeout=0 if self._leave_now else _LAST_MOMENT_S)
@@ -140,7 +148,10 @@ class Host:
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
-            await self.reload()
+            try:
+                await self.reload()
+            except Exception:  # or nobody would answer the next one
+                self._log.exception("Reloading failed half-way.")
 
     async def reload(self) -> bool:
         """Use the configuration as it is now. Returns whether it is in use."""
@@ -191,9 +202,22 @@ class Host:
 
     async def _retire(self, old: Service) -> None:
         try:
-            await old.retire()
+            reports = await old.retire()
         except Exception:
             self._log.exception("The configuration before did not end as it should.")
+            return
+        for report in reports:
+            if report.left and _kept_in(self.service.config, report) != _kept_in(
+                old.config, report
+            ):
+                self._log.warning(
+                    _ORPHANED,
+                    extra={
+                        "exporter": report.id,
+                        "signal": report.signal.value,
+                        "items": report.left,
+                    },
+                )
 
     def _forget(self, retired: asyncio.Task[object]) -> None:
         self._retiring.pop(retired)
@@ -208,7 +232,8 @@ class Host:
         self._log.error("The configuration before keeps running: %s", why)
 
     def _say(self, level: int, fault: Fault) -> None:
-        self._log.log(level, fault.message, extra={"at": place_of(fault), "path": fault.path})
+        path = {"path": fault.path} if fault.path else {}
+        self._log.log(level, fault.message, extra={"at": place_of(fault), **path})
 
     # ---- signals ---------------------------------------------------------------------------
 
@@ -251,3 +276,13 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _kept_in(config: CollectorConfig, of: DeliveryReport) -> str | None:
+    """The directory of the queue of this exporter and signal; None where there is no such queue."""
+    pipelines = config.pipelines.values()
+    if not any(of.id in one.exporters and one.signal is of.signal for one in pipelines):
+        return None
+    queue = getattr(config.exporters[of.id].config, "sending_queue", None)
+    storage = config.extensions.get(getattr(queue, "storage", None) or "")
+    return getattr(storage.config, "directory", None) if storage else None

@@ -20,7 +20,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from genai_collector import __version__
 from genai_collector.component import LEFT_OUT, NO_FORM
@@ -40,6 +40,8 @@ _CLOSE_S: Final = 1.0
 _MOMENT_S: Final = 0.1
 _LAST_TRY_SHARE: Final = 0.2
 """How much of its time a graph that retires keeps for a last try of everything."""
+
+Others: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class StartError(CollectorError):
@@ -232,22 +234,28 @@ class Service:
         """Call the optional `ready` or `not_ready` of every extension."""
         for part in self.parts.extensions:
             tell = getattr(part.component, what, None)
-            if tell is not None:
+            if tell is None:
+                continue
+            try:
                 tell()
+            except Exception:  # a fault of one extension must not keep anything from going on
+                component = str(part)
+                self._log.exception("Failed to tell component", extra={"component": component})
 
     # ---- stopping --------------------------------------------------------------------------
 
-    async def stop(self) -> list[DeliveryReport]:
-        """Stop everything until the deadline; returns (and logs) what became of the data."""
+    async def stop(self, others: Others | None = None) -> list[DeliveryReport]:
+        """Stop everything until the deadline; returns (and logs) what became of the data. `others`
+        is awaited before anything is left that other graphs may still use: a storage, say."""
         timeout_s = self.config.shutdown_timeout_s
         self._log.info("Starting shutdown...", extra={"timeout": f"{timeout_s:g}s"})
         self.stopping.begun = True
         self._deadline = self._clock() + timeout_s
         self._tell_extensions("not_ready")
-        for queue in self.parts.queues:
+        for queue in self._queues():
             queue.refuse_waiting()
         await self._close_doors()
-        reports = await self._finish(at_once=True)
+        reports = await self._finish(at_once=True, others=others)
         self._log.info("Shutdown complete.")
         return reports
 
@@ -258,7 +266,7 @@ class Service:
         # What is in flight may still wait for room; receivers refuse when they are left.
         await self._close("HTTP listeners", *self._closing_listeners())
         await self._close_doors()
-        for queue in self.parts.queues:
+        for queue in self._queues():
             queue.refuse_waiting()
         reports = await self._finish(at_once=False)
         self._log.info("The configuration before has finished.")
@@ -266,20 +274,28 @@ class Service:
 
     def hurry(self) -> None:
         """The process ends while this graph retires: everything gets its last try now."""
-        for queue in self.parts.queues:
+        for queue in self._queues():
             queue.stop_retrying()
 
-    async def _finish(self, *, at_once: bool) -> list[DeliveryReport]:
+    def _queues(self) -> list[QueuedExporter]:
+        """Those that this graph has started or taken over. What a graph that could not start
+        would have taken over is not its own."""
+        entered = [part.component for part in self._entered_house]
+        return [queue for queue in self.parts.queues if queue in entered]
+
+    async def _finish(self, *, at_once: bool, others: Others | None = None) -> list[DeliveryReport]:
         # While the queues still take something; but they need time to drain too.
         await self._leave(self._entered_connectors, _CONNECTORS_SHARE)
         reports = await self._drain_all(at_once=at_once)
+        if others is not None:
+            await others()
         await self._leave(self._entered_house)
         for report in reports:
             self._say_goodbye(report)
         return reports
 
     async def _drain_all(self, *, at_once: bool) -> list[DeliveryReport]:
-        queues = self.parts.queues
+        queues = self._queues()
         left = max(0.0, self._deadline - self._clock())
         loop = asyncio.get_running_loop()
         last_try = loop.call_later(0 if at_once else left * (1 - _LAST_TRY_SHARE), self.hurry)
@@ -351,7 +367,7 @@ class Service:
 
     def _say_goodbye(self, report: DeliveryReport) -> None:
         """How a destination ended: sent, dropped and why, left. ERROR when something was lost,
-        WARN when its format had no place for something."""
+        WARN when its format had no place for something, or when it is kept as dead letters."""
         reasons = ",".join(f"{reason}:{items}" for reason, items in sorted(report.dropped.items()))
         fields = {
             "exporter": report.id,
@@ -360,10 +376,14 @@ class Service:
             "sent": report.sent,
             "dropped": sum(report.dropped.values()),
             **({"reasons": reasons} if reasons else {}),
+            **({"dead_letters": report.dead_letters} if report.dead_letters else {}),
             "left": report.left,
         }
-        level = logging.WARNING if NO_FORM in report.dropped else logging.INFO
-        if report.dropped.keys() - LEFT_OUT:
+        lost = sum(items for reason, items in report.dropped.items() if reason not in LEFT_OUT)
+        level = logging.INFO
+        if NO_FORM in report.dropped or lost:
+            level = logging.WARNING
+        if lost > report.dead_letters:
             level = logging.ERROR
         self._log.log(level, "Exporter finished", extra=fields)
 

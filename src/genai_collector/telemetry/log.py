@@ -47,9 +47,16 @@ _STANDARD: Final = frozenset(
 )
 _COMPONENT: Final = re.compile(r"(?:^|\.)(receiver|processor|exporter|connector|extension)\.(.+)$")
 _PLAIN: Final = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
-_CONTROLS: Final = {
-    code: rf"\x{code:02x}" for code in [*range(0x20), 0x7F, *range(0x80, 0xA0)] if code != 9
-} | {10: r"\n", 13: r"\r"}
+_STEERING: Final = [*range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F),
+                    *range(0x2066, 0x206A)]  # fmt: skip
+"""What JSON leaves as it is and a terminal obeys, or shows in another order than it stands in."""
+_AS_JSON: Final = {code: rf"\u{code:04x}" for code in _STEERING}
+_CONTROLS: Final = (
+    _AS_JSON
+    | {code: rf"\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if code != 9}
+    | {10: r"\n", 13: r"\r"}
+)
+_IN_TRACEBACKS: Final = {code: text for code, text in _CONTROLS.items() if code != 10}
 
 
 def configure(
@@ -118,7 +125,8 @@ class JsonFormatter(logging.Formatter):
 
 def _dumps(value: Mapping[str, object]) -> str:
     try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        line = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return line.translate(_AS_JSON)
     except TypeError:  # what JSON in orjson's sense cannot say: huge integers, lone surrogates
         return orjson.dumps({key: ascii(item) for key, item in value.items()}).decode()
 
@@ -136,11 +144,11 @@ def _plain(value: object) -> str:
     """A value as it stands, or quoted where it could be mistaken for something else."""
     text = value if isinstance(value, str) else str(value)
     if _PLAIN.fullmatch(text):
-        return text
+        return text.translate(_CONTROLS)
     return _dumps({"": text})[4:-1] if isinstance(value, str) else text.translate(_CONTROLS)
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     if record.exc_info and record.exc_info[0] is not None:
-        return formatter.formatException(record.exc_info)
+        return formatter.formatException(record.exc_info).translate(_IN_TRACEBACKS)
     return ""

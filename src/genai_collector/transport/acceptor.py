@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 _log: Final = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ _BACKLOG: Final = 1024
 _ACCEPTED_AT_ONCE: Final = 64
 _TLS_HANDSHAKE_TIMEOUT_S: Final = 10.0
 _TLS_SHUTDOWN_TIMEOUT_S: Final = 2.0
+# What was accepted just before the end gets this long to become a connection, which is answered.
+_LAST_BEGINNINGS_S: Final = 0.5
 # When the system has no file descriptor left, asking again at once would only burn CPU.
 _OUT_OF_FILES_PAUSE_S: Final = 0.5
 
@@ -50,13 +53,18 @@ class Acceptor:
         self._resume()
 
     async def close(self) -> None:
-        """Accept no more, at once. Connections that are open stay open."""
+        """Accept no more, at once. Connections that are open stay open, and those that are just
+        beginning become so, if they do not take long over their handshake."""
         self._pause()
         sockets, self.sockets = self.sockets, []
         for sock in sockets:
             sock.close()
-        for task in self._beginning:
-            task.cancel()
+        try:
+            if self._beginning:
+                await asyncio.wait(self._beginning, timeout=_LAST_BEGINNINGS_S)
+        finally:
+            for task in self._beginning:
+                task.cancel()
         await asyncio.gather(*self._beginning, return_exceptions=True)
 
     def _resume(self) -> None:
@@ -86,9 +94,14 @@ class Acceptor:
             if self._has_room(len(self._beginning)):
                 beginning = asyncio.create_task(self._begin(connection))
                 self._beginning.add(beginning)
-                beginning.add_done_callback(self._beginning.discard)
+                beginning.add_done_callback(partial(self._begun, connection))
             else:
                 connection.close()
+
+    def _begun(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._beginning.discard(task)
+        if task.cancelled():
+            connection.close()  # also if it never came to its first step
 
     async def _begin(self, connection: socket.socket) -> None:
         context = self._context() if self._context else None
@@ -104,6 +117,3 @@ class Acceptor:
             )
         except (OSError, TimeoutError, ValueError):  # ValueError: uvloop's for a closed socket
             connection.close()  # they could not agree, or it went away
-        except asyncio.CancelledError:
-            connection.close()
-            raise

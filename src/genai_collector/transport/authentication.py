@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from aiohttp import web
 from pydantic import Field
@@ -77,11 +78,29 @@ def without_secrets(text: bytes, sent: Iterable[str]) -> bytes:
         words = {value, credentials}
         if scheme.lower() == "basic":
             words.add(_password(credentials))
-        for word in sorted(words, key=len, reverse=True):
+        for word in sorted(words | _as_written(words), key=len, reverse=True):
             if len(word) >= _SHORTEST_SECRET:
                 secret = word.encode("utf-8", "replace")
                 text = text.replace(secret, b"*" * len(secret))
     return text
+
+
+def secrets_of_url(url: str) -> list[str]:
+    """What an address says that is nobody else's business, as `without_secrets` takes it: user and
+    password, and the values of its query."""
+    if "@" not in url and "?" not in url:
+        return []
+    parts = urlsplit(url)
+    found = [value for _, value in parse_qsl(parts.query)]
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        found += [f"Basic {base64.b64encode(login.encode()).decode()}"]
+    return found
+
+
+def _as_written(words: Iterable[str]) -> set[str]:
+    """The same as some write them in JSON and in addresses."""
+    return {form for word in words for form in (word.replace("/", r"\/"), quote(word, safe=""))}
 
 
 def _password(credentials: str) -> str:

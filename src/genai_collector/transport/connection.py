@@ -18,12 +18,14 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from aiohttp import web
+from aiohttp.http import HttpRequestParser
 from aiohttp.web_protocol import RequestHandler
 
 from genai_collector.transport.rpc_status import Refusal, refuse
 
 _NOT_HTTP = "this is not an HTTP request that can be read"
 _BUG = "the collector failed to answer"
+_END_OF_HEADER = b"\r\n\r\n"
 
 
 class Patience(NamedTuple):
@@ -60,7 +62,10 @@ class _Timer:
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_header_timer", "_idle_since", "_patience", "_write_timer")
+    __slots__ = (
+        *("_header_timer", "_idle_since", "_last_bytes"),
+        *("_patience", "_was_chunked", "_write_timer"),
+    )
 
     def __init__(self, manager: web.Server, patience: Patience, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -68,6 +73,9 @@ class _Connection(RequestHandler):
         self._header_timer = _Timer(self._loop, patience.header_s, self._header_late)
         self._write_timer = _Timer(self._loop, patience.write_s, self._write_late)
         self._idle_since = self._loop.time()
+        self._was_chunked = False
+        """Whether the parser may hold something of a request before."""
+        self._last_bytes = b""
 
     @property
     def is_idle(self) -> bool:
@@ -79,6 +87,12 @@ class _Connection(RequestHandler):
         """The lowest goes first when room is needed."""
         return self._request_count > 0, self._idle_since
 
+    def end(self) -> None:
+        """Close if nothing is being asked. Otherwise the answer says that it was the last one: who
+        is heard, or has just connected, is never left without one."""
+        if self.is_idle:
+            self.force_close()
+
     def drop(self) -> None:
         """Close now, whatever the other end does about it."""
         transport = self.transport
@@ -88,12 +102,46 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """As aiohttp does, with a time limit from a header's first byte to its last."""
+        if self._was_chunked and self.is_idle:
+            if self._last_bytes != _END_OF_HEADER:
+                self.drop()  # it has begun with the next one already
+                return
+            self._was_chunked = False
+            self._parser = self._new_parser()
+        before = len(self._messages)
         super().data_received(data)
+        self._last_bytes = (data if len(data) > 3 else self._last_bytes + data)[-4:]
+        self._judge_from(before)
         if not self.is_idle:
             self._header_timer.stop()
             self._idle_since = self._loop.time()
         else:
             self._header_timer.start()
+
+    def _judge_from(self, place: int) -> None:
+        """Of the requests from this place on, none may stay that came behind a chunked one."""
+        while place < len(self._messages):
+            if self._was_chunked:
+                while len(self._messages) > place:
+                    self._messages.pop()
+                self._close = True  # after the answer that is being made
+            else:
+                self._was_chunked = getattr(self._messages[place][0], "chunked", False)
+                place += 1
+
+    def _new_parser(self) -> HttpRequestParser:
+        """As `RequestHandler` makes it."""
+        return HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=web.RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
 
     def pause_writing(self) -> None:
         """As aiohttp does, with a time limit for a client that does not read its answers."""
@@ -149,6 +197,13 @@ class Server(web.Server):
 
     def __call__(self) -> Any:
         return _Connection(self, self._patience, loop=self._loop, **self._kwargs)
+
+    def pre_shutdown(self) -> None:
+        """Close the connections that are idle. aiohttp's own way has them stay open and deaf, and
+        those too whose body is on its way."""
+        for one in list(self._connections):
+            if isinstance(one, _Connection):
+                one.end()
 
     def has_room(self, beginning: int) -> bool:
         """Whether one more connection may begin while so many are at it; makes room for it if

@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from genai_collector import __version__
 from genai_collector.component import ClientAuth, Config, Duration
 from genai_collector.errors import Permanent, Retryable
-from genai_collector.transport.authentication import AuthConfig, without_secrets
+from genai_collector.transport.authentication import AuthConfig, secrets_of_url, without_secrets
 from genai_collector.transport.compression import IDENTITY, LARGE_BODY_BYTES, compress
 from genai_collector.transport.renewed import Renewed
 from genai_collector.transport.tls import ClientTLS, client_context
@@ -199,7 +199,7 @@ class HttpClient:
                 server_hostname=self._server_name,
             ) as answer:
                 content, truncated = await _read(answer)
-                content = without_secrets(content, self._secrets(headers))
+                content = without_secrets(content, self._secrets(url, headers))
                 return Response(answer.status, answer.headers, content, truncated, renewable)
         except aiohttp.InvalidURL as exc:
             raise Permanent("the endpoint is no valid URL", reason="configuration") from exc
@@ -208,14 +208,15 @@ class HttpClient:
         except (aiohttp.ClientError, OSError) as exc:
             raise Retryable(f"{host_of(url)}: {_what(exc)}") from exc
 
-    def _secrets(self, headers: Mapping[str, str]) -> list[str]:
+    def _secrets(self, url: str, headers: Mapping[str, str]) -> list[str]:
         """Values that were sent and that no log may have."""
         names = {*self._headers, "Authorization"}
         if self._auth is not None:
             names |= self._auth.request_headers().keys()
         found = CIMultiDict(self._headers)
         found.update(headers)
-        return [found[name] for name in names if name in found]
+        sent = [found[name] for name in names if name in found]
+        return [*sent, *secrets_of_url(url), *secrets_of_url(self._proxy or "")]
 
 
 class _Body(aiohttp.Payload):

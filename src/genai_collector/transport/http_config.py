@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from pydantic import Field, field_validator
 
 from genai_collector.component import ByteSize, Config, Duration
@@ -9,6 +12,10 @@ from genai_collector.transport.authentication import AuthConfig
 from genai_collector.transport.cors import CorsConfig
 from genai_collector.transport.sockets import parse_endpoint
 from genai_collector.transport.tls import ServerTLS
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
 class HttpServerConfig(Config):
@@ -52,6 +59,16 @@ class HttpServerConfig(Config):
     def _is_endpoint(cls, endpoint: str) -> str:
         parse_endpoint(endpoint)
         return endpoint
+
+    @field_validator("response_headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
+                raise ValueError(f"{name!r} is no name for a header of an answer")
+            if not _HEADER_VALUE.fullmatch(value):
+                raise ValueError(f"the value of {name} has characters that a header cannot carry")
+        return headers
 
     def authenticates(self) -> bool:
         """Whether strangers are turned away."""

@@ -247,7 +247,7 @@ class Listener:
         response.headers.update(self.settings.response_headers)
         if self._cors and "Vary" not in response.headers:
             self._cors.add_to(response.headers, request)
-        if not self.settings.keep_alives_enabled:
+        if self._stopping or not self.settings.keep_alives_enabled:
             response.force_close()
         return response
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -15,7 +17,7 @@ from genai_collector.formats.langfuse.merge import fold_one
 from genai_collector.formats.langfuse.schema_values import _DATETIME, is_datetime
 from genai_collector.formats.langfuse.span_attributes import usage_attributes
 from genai_collector.formats.langfuse.span_values import json_text
-from genai_collector.formats.langfuse.values import js_text
+from genai_collector.formats.langfuse.values import iso_from_ms, js_number, js_text
 
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=8)
@@ -72,6 +74,25 @@ def test_floats_are_found_wherever_they_are(value: Any) -> None:
     assert orjson.loads(json_text(value)) == value
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_have_the_digits_of_repr(value: float) -> None:
+    """Whoever finds the digits, they are the fewest that give the number again."""
+    shown = js_number(value)
+    assert float(shown) == value
+    assert Decimal(shown) == Decimal(repr(value))
+    assert ("e" in shown) == (value != 0 and not 1e-6 <= abs(value) < 1e21)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(-(10**15), 10**15))
+def test_instants_are_those_of_the_calendar(milliseconds: int) -> None:
+    """Put together from tables, a time is the calendar's, within the years 1970 to 9999."""
+    seconds, fraction = divmod(milliseconds, 1000)
+    moment = datetime.fromtimestamp(min(max(seconds, 0), 253_402_300_799), UTC)
+    assert iso_from_ms(milliseconds) == f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:03d}Z"
+
+
 def test_the_first_fault_by_the_schemas_order_is_told() -> None:
     """However the body is ordered, its issue is that of the field the schema names first."""
     body = {"level": "no", "metadata": 1, "name": 2, "startTime": "never", "id": "x"}
@@ -96,6 +117,20 @@ def test_plain_usage(usage: Any, expected: dict[str, int]) -> None:
     """Input and output alone need no sums; what is no count is left out."""
     found = usage_attributes(usage)
     assert found == {f"gen_ai.usage.{side}_tokens": count for side, count in expected.items()}
+
+
+def test_an_empty_text_says_less_than_a_later_one() -> None:
+    """Only a text with something in it is taken without looking at its rule."""
+    event: dict[str, Any] = {"id": "e", "timestamp": TEXTS[0], "type": "trace-create"}
+    first = parse_event({**event, "body": {"id": "t", "input": "", "name": ""}}).event
+    second = parse_event({**event, "id": "f", "timestamp": TEXTS[3], "body": {
+        "id": "t", "input": "asked", "name": "n", "output": ""}}).event  # fmt: skip
+    assert first is not None
+    assert second is not None
+    record = fold_one([first, second])
+    assert record is not None
+    assert (record.body["input"], record.body["name"]) == ("asked", "n")
+    assert "output" not in record.body
 
 
 @pytest.mark.parametrize(

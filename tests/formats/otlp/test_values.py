@@ -56,7 +56,7 @@ def test_not_a_number_survives() -> None:
         assert repr(result) == "{'nan': nan, 'up': inf, 'down': -inf}"
 
 
-@pytest.mark.parametrize("size", [*range(110, 132), *range(16370, 16390), 70_000])
+@pytest.mark.parametrize("size", [*range(20, 30), *range(110, 132), *range(16370, 16390), 70_000])
 def test_strings_around_every_length_limit(size: int) -> None:
     """Strings whose length field grows by a byte are read like all others, also by protobuf."""
     attributes: Attributes = {"k": "x" * size, "k" * size: "y"}
@@ -166,6 +166,7 @@ def test_memos_are_bounded() -> None:
         unique: Attributes = {}
         for number in range(start, start + 100):
             unique |= {f"k{number}": f"v{number}", f"i{number}": number, f"d{number}": 0.5}
+            unique[f"t{number}"] = "é" * (30 + number % 40)
             unique[f"l{number}"] = [str(number)]
         encoded = field.write(unique)
         (span,) = CODEC.decode(Signal.TRACES, otlp.encode(Signal.TRACES, [Span(attributes=unique)]))
@@ -174,6 +175,7 @@ def test_memos_are_bounded() -> None:
         assert len(encoded) > 1000
     assert len(field._texts) <= 2048
     assert len(field._heads) <= 2048
+    assert len(field._text_heads) <= 2048
 
 
 def test_invalid_utf8_is_refused() -> None:

@@ -226,7 +226,7 @@ def _add_generation(body: Body, reader: _Reader, kind: str) -> None:
     first_token = model.completion_start_time(reading, reader.start_ms)
     if first_token is not None:
         body["completionStartTime"] = first_token
-    if kind == "generation" and reading.bits & (keys.LANGFUSE | keys.METADATA):
+    if kind == "generation" and reading.bits & keys.PROMPT_LINK:
         link = model.prompt_link(reading.attributes)
         if link is not None:
             body["promptName"], body["promptVersion"] = link.name, link.version

@@ -54,6 +54,7 @@ OTHER_COST: Final = 1 << 35
 """Cost under names that Langfuse does not read."""
 OTHER_USAGE: Final = 1 << 36
 """Parts of input or output that Langfuse does not know as such and would add to them."""
+PROMPT_LINK: Final = 1 << 37
 
 # Not from keys: the scope's name and the span events.
 SCOPE_GENKIT: Final = 1 << 40
@@ -244,6 +245,14 @@ _GROUPS: Final[tuple[tuple[int, tuple[str, ...]], ...]] = (
         ),
     ),
     (OPENROUTER, ("openrouter.source",)),
+    (
+        PROMPT_LINK,
+        (
+            "langfuse.observation.prompt.name",
+            "langfuse.prompt.name",
+            "ai.telemetry.metadata.langfusePrompt",
+        ),
+    ),
 )
 
 PARAMETER_PREFIXES: Final = (

@@ -142,6 +142,9 @@ def _fold_entity(ordered: Sequence[Object], kind: str) -> Record:
     merged: Object = {}
     for event in ordered:
         for key, value in _changes(event, is_trace=is_trace).items():
+            if type(value) is str and value and key not in merged:
+                merged[key] = value  # over nothing, every rule keeps a text that says something
+                continue
             rule = rules.get(key)
             if rule is not None:
                 merged[key] = rule(merged.get(key), value)

@@ -31,7 +31,6 @@ _NOT_METADATA: Final = frozenset(
         "ai.telemetry.metadata.langfusePrompt",
     }
 )
-_MOST_TEXTS: Final = 2048
 _LONGEST_WORD: Final = 64
 _MOST_KEYS: Final = 128
 """Larger sets of keys (flattened conversations) differ each time; they are not remembered."""
@@ -76,21 +75,6 @@ class Plan:
 _remembered_plan = lru_cache(maxsize=1024)(Plan)
 
 
-class _NumberTexts(dict[float, str]):
-    """Finite float -> its text. Settings and prices repeat; 0.0 and -0.0 have the same text."""
-
-    __slots__ = ()
-
-    def __missing__(self, value: float) -> str:
-        if len(self) >= _MOST_TEXTS:
-            self.clear()
-        self[value] = shown = js_number(value)
-        return shown
-
-
-_number_text: Final = _NumberTexts().__getitem__
-
-
 @lru_cache(maxsize=1024)
 def _single_text(word: str) -> str:
     """A list of this one word, which most finish reasons are."""
@@ -129,7 +113,7 @@ def read_attributes(attributes: Attributes, bits: int = 0) -> Reading:
         if kind is int:
             shown[name] = str(value)
         elif kind is float and value - value == 0.0:  # type: ignore[operator]  # else inf or NaN
-            shown[name] = _number_text(value)  # type: ignore[arg-type]
+            shown[name] = js_number(value)  # type: ignore[arg-type]
         elif (
             kind is list
             and len(value) == 1  # type: ignore[arg-type]

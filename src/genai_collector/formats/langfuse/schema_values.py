@@ -167,10 +167,10 @@ class Refused(Exception):
 
 def identifier(value: JSON) -> JSON:
     """1 to 800 characters without a carriage return."""
+    if type(value) is str and 0 < len(value) <= _SURELY_SHORT and "\r" not in value:
+        return value
     text = string(value)
     assert isinstance(text, str)
-    if 0 < len(text) <= _SURELY_SHORT and "\r" not in text:
-        return text
     if not text:
         raise Refused("Too small: expected string to have >=1 characters")
     if utf16_length(text) > _LONGEST_ID:
@@ -215,6 +215,8 @@ def choice(*allowed: str) -> Callable[[JSON], JSON]:
 
 
 def datetime_text(value: JSON) -> JSON:
+    if type(value) is str and plain_instant(value) is not None:
+        return value
     if not is_datetime(value):
         raise Refused("Invalid ISO datetime")
     return value

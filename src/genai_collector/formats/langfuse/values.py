@@ -33,6 +33,8 @@ MAX_DEPTH: Final = 128
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND: Final = 253_402_300_799
+_MINUTES: Final = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(1440))
+_SECONDS: Final = tuple(f"{second:02d}" for second in range(60))
 _FRACTIONS: Final = tuple(f".{fraction:03d}Z" for fraction in range(1000))
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER: Final = re.compile(r"\s*([+-]?\d+)")
@@ -125,13 +127,15 @@ def text(value: JSON) -> str | None:
 
 def js_number(value: float) -> str:
     """A number as JavaScript prints it."""
-    shown = repr(value)
+    # orjson writes the same digits as repr, faster, and fewer numbers with an exponent.
+    shown = orjson.dumps(value).decode()
     if shown.endswith(".0"):
         return shown[:-2] if value else "0"
-    if "e" not in shown and "n" not in shown:  # neither an exponent nor `nan` nor `inf`
+    if "e" not in shown and "n" not in shown:  # neither an exponent nor `null`
         return shown
     if not math.isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124
+    shown = repr(value)
     if 1e-6 <= abs(value) < 1e21:
         return format(Decimal(shown), "f")
     mantissa, _, exponent = shown.partition("e")
@@ -274,14 +278,19 @@ def as_object(value: JSON) -> dict[str, JSON] | None:
     return value if isinstance(value, dict) else None
 
 
-@lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=min(max(seconds, 0), _LAST_SECOND))).isoformat()[:19]
+@lru_cache(maxsize=1024)
+def _day(days: int) -> str:
+    return (_EPOCH + timedelta(days=days)).isoformat()[:10]
 
 
 def iso_from_ms(milliseconds: int) -> str:
     """`2025-04-30T15:28:50.686Z`, the precision that Langfuse stores."""
-    return _second(milliseconds // 1000) + _FRACTIONS[milliseconds % 1000]
+    seconds, fraction = divmod(milliseconds, 1000)
+    if not 0 <= seconds <= _LAST_SECOND:
+        seconds = 0 if seconds < 0 else _LAST_SECOND
+    minutes, second = divmod(seconds, 60)
+    days, minute = divmod(minutes, 1440)
+    return _day(days) + _MINUTES[minute] + _SECONDS[second] + _FRACTIONS[fraction]
 
 
 def iso_from_ns(nanoseconds: int) -> str:

@@ -46,14 +46,12 @@ class Row(NamedTuple):
     """Whether LiteLLM always sends the member, null where there is nothing to say."""
     canonical: str = ""
     """The conventions' attribute that is the member's home instead."""
-
-    @property
-    def attribute(self) -> str:
-        return "litellm." + self.key
+    attribute: str = ""
+    """LiteLLM's own attribute, filled in below."""
 
 
 # In the order in which LiteLLM writes them; `startTime` and `endTime` are the span's own.
-ROWS: Final = (
+_MEMBERS: Final = (
     Row("id", is_text),
     Row("litellm_call_id", is_text),
     Row("trace_id", is_text),
@@ -101,9 +99,11 @@ ROWS: Final = (
     Row("classifier_input", None, always=False),
     Row("originating_request_masked", None, always=False),
 )
+ROWS: Final = tuple([row._replace(attribute="litellm." + row.key) for row in _MEMBERS])
 ROW_OF: Final = {row.key: row for row in ROWS}
 TIMES: Final = ("startTime", "endTime")
 ALWAYS: Final = (*TIMES, *(row.key for row in ROWS if row.always))
+ALWAYS_SET: Final = frozenset(ALWAYS)
 
 # A record with fewer of these is something else.
 MARKS: Final = (

@@ -53,20 +53,12 @@ class PayloadReader:
         fill_views(span, payload)
         residual = _fill_homes(attributes, payload, failed)
         for key, ns in zip(fields.TIMES, (start_ns, end_ns), strict=True):
-            if key not in payload:
-                residual.append([[key]])
-            elif not clock.gives_back(payload[key], ns):
-                residual.append([[key], payload[key]])
-        if residual:
-            residual.sort(key=_sort_key)  # the order of members must not show
-            attributes[fields.RESIDUAL] = dumps(residual).decode("utf-8")
+            if key in payload and not clock.gives_back(payload[key], ns):
+                residual[key] = [[key], payload[key]]
+        if residual:  # sorted, because the order of members must not show
+            operations: list[Value] = [residual[key] for key in sorted(residual)]
+            attributes[fields.RESIDUAL] = dumps(operations).decode("utf-8")
         return span
-
-
-def _sort_key(operation: Value) -> str:
-    assert isinstance(operation, list)
-    assert isinstance(operation[0], list)
-    return str(operation[0][0])
 
 
 def _times(payload: Payload) -> tuple[int, int]:
@@ -85,31 +77,27 @@ def _ids(payload: Payload) -> tuple[bytes, bytes]:
     return ids.trace_id(trace if isinstance(trace, str) and trace else call), ids.span_id(call)
 
 
-def _fill_homes(attributes: Attributes, payload: Payload, failed: bool) -> list[Value]:
-    """Put each member into its home; the operations for those that do not fit."""
-    residual: list[Value] = []
+def _fill_homes(attributes: Attributes, payload: Payload, failed: bool) -> dict[str, Value]:
+    """Put each member into its home; the operations for those that do not fit, by member."""
+    residual: dict[str, Value] = {key: [[key]] for key in fields.ALWAYS_SET.difference(payload)}
     for key, value in payload.items():
         row = fields.ROW_OF.get(key)
         if row is None:
             if key not in fields.TIMES:
-                residual.append([[key], value])
-        elif row.canonical:
-            # A failure that cost nothing says nothing of tokens and cost.
-            quiet = failed and not value
-            if row.holds is None or not row.holds(value):
-                residual.append([[key], value])
-            else:
-                attributes[row.attribute if quiet else row.canonical] = value
-        elif value is None:
-            if not row.always:
-                residual.append([[key], value])
-        elif row.holds is None:
-            attributes[row.attribute] = dumps(value).decode("utf-8")
-        elif row.holds(value):
-            attributes[row.attribute] = value
-        else:
-            residual.append([[key], value])
-    residual += [[[row.key]] for row in fields.ROWS if row.always and row.key not in payload]
+                residual[key] = [[key], value]
+            continue
+        _, holds, always, canonical, attribute = row
+        if value is None and not canonical:
+            if not always:
+                residual[key] = [[key], None]
+        elif holds is None:
+            attributes[attribute] = dumps(value).decode("utf-8")
+        elif not holds(value):
+            residual[key] = [[key], value]
+        elif canonical and (value or not failed):
+            attributes[canonical] = value
+        else:  # a failure that cost nothing says nothing of tokens and cost
+            attributes[attribute] = value
     return residual
 
 

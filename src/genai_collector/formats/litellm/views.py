@@ -7,7 +7,7 @@ it is simply not shown.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, cast
 
 from genai_collector.conventions import semconv as s
 from genai_collector.conventions.messages import to_parts_messages, to_tool_definitions
@@ -32,6 +32,7 @@ _USAGE: Final = (
         ("completion_tokens_details", "reasoning_tokens"),
         ("output_tokens_details", "reasoning_tokens"))),
 )  # fmt: skip
+_PARTS_OF_USAGE: Final = frozenset([place[0] for _, places in _USAGE for place in places])
 # Under the names of LiteLLM's own OpenTelemetry callback.
 _COSTS: Final = {
     "input_cost": "gen_ai.cost.input_cost",
@@ -119,17 +120,23 @@ def _fill_first_chunk(found: Attributes, payload: Payload) -> None:
 
 def _fill_usage(found: Attributes, payload: Payload, metadata: Payload, response: Payload) -> None:
     usage = as_object(metadata.get("usage_object")) or as_object(response.get("usage"))
+    if not _PARTS_OF_USAGE.isdisjoint(usage):
+        _fill_parts(found, usage)
+    breakdown = as_object(payload.get("cost_breakdown"))
+    for name, key in _COSTS.items():
+        if name in breakdown:
+            cost = breakdown[name]
+            if isinstance(cost, int | float) and is_number(cost):
+                found[key] = float(cost)
+
+
+def _fill_parts(found: Attributes, usage: Payload) -> None:
     for key, places in _USAGE:
         for *above, name in places:
             node = as_object(usage.get(above[0])) if above else usage
             if is_count(node.get(name)):
                 found[key] = node[name]
                 break
-    breakdown = as_object(payload.get("cost_breakdown"))
-    for name, key in _COSTS.items():
-        cost = breakdown.get(name)
-        if isinstance(cost, int | float) and is_number(cost):
-            found[key] = float(cost)
 
 
 def _fill_identity(
@@ -190,7 +197,7 @@ def _completed(choice: Value) -> Value:
 
 def _put_messages(found: Attributes, key: str, value: Value, role: str) -> None:
     if value:
-        _put_json(found, key, list[Value](to_parts_messages(value, default_role=role) or ()))
+        _put_json(found, key, cast("Value", to_parts_messages(value, default_role=role)))
 
 
 def _fill_error(span: Span, payload: Payload) -> None:

@@ -11,7 +11,7 @@ Sources: the record's schema in both spellings; the GenAI semantic conventions f
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, cast
 
 from genai_collector.conventions import read_observation
 from genai_collector.conventions.messages import to_parts_messages
@@ -132,15 +132,11 @@ def _fill(span: Span, record: Record, attributes: Body, metadata: Body, spelling
 
 
 def _fill_homes(found: Attributes, node: Body, homes: tuple[fields.Home, ...]) -> None:
-    for home in homes:
-        value = node.get(home.key, ABSENT)
-        if (
-            not isinstance(value, fields._Absent)
-            and not home.is_derived
-            and value != home.default
-            and home.holds(value)
-        ):
-            found[home.attribute] = value
+    for key, attribute, holds, default, _, is_derived in homes:
+        if key in node and not is_derived:
+            value = node[key]
+            if value != default and holds(value):
+                found[attribute] = value
 
 
 def _span_name(found: Attributes, name: Value) -> str:
@@ -179,8 +175,8 @@ def _double(value: Value) -> Value:
 def _fill_reply(found: Attributes, reply: Reply) -> None:
     _put_text(found, "gen_ai.response.id", reply.id)
     if reasons := [reason for reason in reply.finish_reasons if is_text(reason)]:
-        found["gen_ai.response.finish_reasons"] = list[Value](reasons)
-    _put_messages(found, "gen_ai.output.messages", list[Value](reply.messages) or None)
+        found["gen_ai.response.finish_reasons"] = cast("Value", reasons)
+    _put_messages(found, "gen_ai.output.messages", cast("Value", reply.messages))
     if found.get(fields.PROVIDER.attribute) in _OPENAI:
         _put_text(found, "openai.response.system_fingerprint", reply.system_fingerprint)
         _put_text(found, "openai.response.service_tier", reply.service_tier)
@@ -194,7 +190,7 @@ def _put_text(found: Attributes, key: str, value: str | None) -> None:
 def _put_messages(found: Attributes, key: str, openai: Value) -> None:
     messages = to_parts_messages(openai) if openai else None
     if messages:
-        found[key] = _json(list[Value](messages))
+        found[key] = _json(cast("Value", messages))
 
 
 def _json(value: Value) -> str:
@@ -267,12 +263,12 @@ def recorded(span: Span, spelling: Spelling, source: Record | None = None) -> Re
 
 def _members(said: Attributes, homes: tuple[fields.Home, ...]) -> Record:
     found: Record = {}
-    for home in homes:
-        value = said.get(home.attribute)
-        if value is not None and home.holds(value):
-            found[home.key] = value
-        elif not isinstance(home.written, fields._Absent):
-            found[home.key] = home.written
+    for key, attribute, holds, _, written, _ in homes:
+        value = said.get(attribute)
+        if value is not None and holds(value):
+            found[key] = value
+        elif not isinstance(written, fields._Absent):
+            found[key] = written
     return found
 
 

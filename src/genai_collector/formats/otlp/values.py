@@ -36,6 +36,8 @@ _MEMO_ENTRIES: Final = 2048
 what all spans share is back after one of them."""
 _MEMO_BYTES: Final = 128
 """KeyValues longer than this are not remembered."""
+_MEMO_CHARACTERS: Final = 24
+"""Texts longer than this are written anew each time: most of them are ids, times and JSON."""
 
 
 # --- decode ---------------------------------------------------------------------------------
@@ -284,7 +286,7 @@ _SHORT_TEXTS: Final = tuple([
 class AttributesField:
     """A `repeated KeyValue` field of one number: attributes -> bytes, tags included."""
 
-    __slots__ = ("_heads", "_levels", "_prefix", "_texts")
+    __slots__ = ("_heads", "_levels", "_prefix", "_text_heads", "_texts")
 
     def __init__(self, number: int, levels: int) -> None:
         self._levels = levels
@@ -293,18 +295,22 @@ class AttributesField:
         """(key, string) or ("", key, *list of strings) -> the whole attribute."""
         self._heads: dict[tuple[object, int], bytes] = {}
         """(key, length of the `value` field) -> all that comes before that field."""
+        self._text_heads: dict[tuple[object, int], bytes] = {}
+        """(key, bytes of a text) -> all that comes before the text."""
 
     def write(self, attributes: Attributes) -> bytes:
         """Raises `Unencodable`, naming the attribute, for what AnyValue cannot hold."""
-        recall, heads = self._texts.get, self._heads.get
+        recall, heads, text_heads = self._texts.get, self._heads.get, self._text_heads.get
         parts: list[bytes] = []
         # Processors may have put anything in, whatever the types say.
         for key, value in cast("dict[object, object]", attributes).items():
             # Exact types: True == 1 == 1.0 must not meet in a memo, and -0.0 == 0.0 in none.
             kind = type(value)
             if kind is str:
-                if len(value) > _MEMO_BYTES:  # type: ignore[arg-type]  # not worth its hash
-                    parts += self._text_parts(key, value)  # type: ignore[arg-type]
+                if len(value) > _MEMO_CHARACTERS:  # type: ignore[arg-type]
+                    text = wire.utf8(value)  # type: ignore[arg-type]
+                    size = len(text)
+                    parts += (text_heads((key, size)) or self._write_text_head(key, size), text)
                     continue
                 mark: tuple[object, ...] = (key, value)
                 parts.append(recall(mark) or self._write_text(mark, key, value))
@@ -331,17 +337,20 @@ class AttributesField:
         except wire.Unencodable as error:
             raise wire.Unencodable(f"attribute {key!r}: {error}") from None
 
-    def _text_parts(self, key: object, value: str) -> tuple[bytes, bytes, bytes]:
-        """The attribute in parts, so that a long text is not copied before the last join."""
-        text = wire.utf8(value)
-        size = len(text)
+    def _write_text_head(self, key: object, size: int) -> bytes:
+        """All that comes before a text, which is thus not copied before the last join."""
         if size < _ONE_BYTE:
             inner = _SHORT_TEXTS[size]
         else:
             inner = _STRING + wire.varint(size)
             inner = _VALUE + wire.varint(len(inner) + size) + inner
         outer = _encoded_key(key) + inner
-        return self._prefix, wire.varint(len(outer) + size) + outer, text
+        head = self._prefix + wire.varint(len(outer) + size) + outer
+        if size <= _MEMO_BYTES and len(head) <= _MEMO_BYTES:
+            if len(self._text_heads) >= _MEMO_ENTRIES:
+                self._text_heads.clear()
+            self._text_heads[key, size] = head
+        return head
 
     def _write_head(self, key: object, size: int) -> bytes:
         name = _encoded_key(key)
@@ -354,7 +363,8 @@ class AttributesField:
 
     def _write_text(self, mark: tuple[object, ...], key: object, value: object) -> bytes:
         if isinstance(value, str):
-            encoded = b"".join(self._text_parts(key, value))
+            text = wire.utf8(value)
+            encoded = self._write_text_head(key, len(text)) + text
         else:
             content = self._write_value(key, value)
             encoded = self._write_head(key, len(content)) + content

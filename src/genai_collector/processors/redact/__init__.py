@@ -46,6 +46,7 @@ class Redact:
         may_hold = None if rules.looks_everywhere else rules.may_be_held
         if may_hold is not None and batch.is_encoded and not may_hold(batch.encoded()):
             return batch
+        self._texts.begin_batch()
         items = Items(self._values, may_hold)
         items.change(batch)
         if items.changed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -20,6 +21,10 @@ Check: TypeAlias = "Callable[[bytes, int, int], tuple[int, int] | None]"
 
 _WORD: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _DIGITS: Final = frozenset(b"0123456789")
+_LETTERS: Final = _WORD - {0x5F}
+_PERCENT: Final = re.compile(rb"%[2-7][0-9A-Fa-f]")
+_IBAN_GAP: Final = re.compile(rb"[ -]|\xc2\xa0|\xe2\x80[\x87\x89\xaf\x90-\x93]")
+_IBAN_ALONE: Final = re.compile(rb"[^A-Z0-9]+")
 _NO_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -59,13 +64,18 @@ _IBAN_LENGTHS: Final = {
 }  # fmt: skip
 
 _NO_TOP_LEVEL: Final = frozenset(
-    b"png jpg jpeg gif svg webp css js ts py json yaml yml html txt md".split()
+    b"png jpg jpeg gif svg webp css js ts json yaml yml html txt".split()
 )
 
 
 def digits_of(data: bytes) -> bytes:
     """Without what is written between digits."""
     return data.translate(None, _NO_DIGITS)
+
+
+def letters_and_digits_of(data: bytes) -> bytes:
+    """Without what is written between groups of capitals and digits."""
+    return _IBAN_ALONE.sub(b"", data)
 
 
 def luhn(digits: bytes) -> bool:
@@ -106,7 +116,10 @@ def _number_alone(data: bytes, start: int, end: int) -> bool:
 
 def _without_last_group(data: bytes, start: int, end: int) -> int | None:
     """Where the candidate ends without its last group; None when it has only one."""
-    at = max(data.rfind(sign, start, end) for sign in (b" ", b"-", b"."))
+    at = end
+    for is_part in (True, False):  # its digits, then what is in front of them
+        while at > start and (data[at - 1] in _DIGITS) is is_part:
+            at -= 1
     return at if at > start else None
 
 
@@ -122,15 +135,15 @@ def card(data: bytes, start: int, end: int) -> tuple[int, int] | None:
 
 
 def iban(data: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """As many characters as the country has, from its code on; single spaces may stand between."""
+    """As many characters as the country has, from its code on; single gaps may stand between."""
     length = _IBAN_LENGTHS.get(data[start : start + 2].decode("ascii"), 0)
     kept = bytearray()
-    at = start
+    at, gap_end = start, -1
     while at < len(data) and len(kept) < length:
-        byte = data[at]
-        if byte == 0x20 and kept and data[at - 1] != 0x20:
-            at += 1
+        if at != gap_end and kept and (gap := _IBAN_GAP.match(data, at)) is not None:
+            at = gap_end = gap.end()
             continue
+        byte = data[at]
         if byte not in _WORD or byte >= 0x5F:  # capitals and digits only
             return None
         kept.append(byte)
@@ -143,8 +156,8 @@ def iban(data: bytes, start: int, end: int) -> tuple[int, int] | None:
 
 def email(data: bytes, start: int, end: int) -> tuple[int, int] | None:
     """An address of someone: no file name, no `git@` of a repository, no call in a program."""
-    local, _, domain = data[start:end].rpartition(b"@")
-    last = domain.rpartition(b".")[2].lower()
+    local = data[start:end].partition(b"@")[0]
+    last = data[start:end].rpartition(b".")[2].lower()
     if last in _NO_TOP_LEVEL or local == b"git" or data[end : end + 1] == b"(":
         return None
     return start, end
@@ -184,7 +197,7 @@ def with_digit(data: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Random characters have a digit among them; words of a language have none."""
     if not any(byte in _DIGITS for byte in data[start:end]):
         return None
-    return (start, end) if not start or data[start - 1] not in _WORD else None
+    return not_inside_word(data, start, end)
 
 
 def credentials(data: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -199,7 +212,19 @@ def credentials(data: bytes, start: int, end: int) -> tuple[int, int] | None:
 
 
 def not_inside_word(data: bytes, start: int, end: int) -> tuple[int, int] | None:
-    return (start, end) if not start or data[start - 1] not in _WORD else None
+    """No letter or digit stands before it; an underscore may, as in `key_AKIA...`, and what an
+    address writes for a sign, as in `%22sk-...`."""
+    inside = start and data[start - 1] in _LETTERS
+    return (
+        None if inside and not _PERCENT.fullmatch(data, max(0, start - 3), start) else (start, end)
+    )
+
+
+def no_part_of_word(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """No letter or digit touches it; an underscore may."""
+    if end < len(data) and data[end] in _LETTERS:
+        return None
+    return not_inside_word(data, start, end)
 
 
 def anything(data: bytes, start: int, end: int) -> tuple[int, int]:

@@ -39,7 +39,8 @@ class KeyRules(Config):
 
     names: list[str] = Field(default_factory=list)
     """Names, with `*` and `?`; small and capital letters, `-`, `_` and nothing between words are
-    the same. A name is compared with the whole key and with what stands after its last dot."""
+    the same. A name is compared with the whole key and with its last part, behind `.`, `:`, `/` or
+    in brackets."""
     built_in: bool = True
     """Also the names that are known (docs/redaction.md lists them)."""
     action: Action | None = None

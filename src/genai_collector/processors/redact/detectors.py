@@ -28,12 +28,9 @@ class Detector(NamedTuple):
     """A candidate that is none may have swallowed the beginning of one: look again inside."""
 
 
-ESCAPED: Final = rb"\\u00[0-7]|\\/"
-"""An ASCII character that JSON did not have to escape may hide any hint."""
-
-
-def _compact(data: bytes) -> bytes:
-    return data.replace(b" ", b"")
+ESCAPED: Final = rb"\\u(?:00[0-7aA]|20(?:0[79]|1[0-3]|2[fF]))|\\u[fF]{2}20|\\/"
+"""An ASCII character that JSON did not have to escape may hide any hint; so may the spaces and
+hyphens of `_GAP`, and the wide `@`, which are mostly escaped."""
 
 
 def _prefixed(name: str, pattern: bytes, check: checks.Check = checks.not_inside_word) -> Detector:
@@ -41,13 +38,19 @@ def _prefixed(name: str, pattern: bytes, check: checks.Check = checks.not_inside
     return Detector(name, pattern, pattern, check)
 
 
+_ODD_GAPS: Final = rb"\x{a0}\x{2007}\x{2009}\x{202f}\x{2010}-\x{2013}"
+_GAP: Final = rb"[ .\t/" + _ODD_GAPS + rb"-]{1,2}"
+"""What stands between the groups of a card's number: also spaces and hyphens that do not break."""
 _CARD: Final = (
-    rb"[1-9][0-9]{13,18}|[1-9][0-9]{3}(?: [0-9]{4}){3}(?: [0-9]{1,3})?"
-    rb"|[1-9][0-9]{3}(?:-[0-9]{4}){3}(?:-[0-9]{1,3})?|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
+    rb"[1-9][0-9]{13,18}|[1-9][0-9]{3}(?:" + _GAP + rb"[0-9]{4}){3}(?:" + _GAP + rb"[0-9]{1,3})?"
+    rb"|3[0-9]{3}" + _GAP + rb"[0-9]{6}" + _GAP + rb"[0-9]{4,5}"
+)
+_IBAN: Final = (
+    rb"[A-Z]{2}[0-9]{2}[ " + _ODD_GAPS + rb"-]?[A-Z0-9]{4}[ " + _ODD_GAPS + rb"-]?[A-Z0-9]{4}"
 )
 _PHONE: Final = (
     # +49 30 1234567, +1 (415) 555-2671, +14155552671
-    rb"\+[1-9][0-9]{0,2}(?:[ .-]?\(?[0-9]{1,5}\)?){2,6}"
+    rb"\+[1-9][0-9]{0,2}(?:[ ." + _ODD_GAPS + rb"-]?\(?[0-9]{1,5}\)?){2,6}"
     # (415) 555-2671, 415-555-2671, 415.555.2671
     rb"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ -][0-9]{4}"
     rb"|[2-9][0-9]{2}[-.][2-9][0-9]{2}[-.][0-9]{4}"
@@ -56,6 +59,7 @@ _PHONE: Final = (
     rb"|0[1-9][0-9]{1,4}/[0-9]{5,9}"
 )
 _IPV6: Final = rb"(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}"
+_AT: Final = rb"(?:@|%40|&#64;|&#[xX]40;|&commat;|\x{ff20})"
 _TOKEN: Final = rb"[A-Za-z0-9._~+/-]"
 
 DETECTORS: Final[tuple[Detector, ...]] = (
@@ -70,7 +74,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     _prefixed("anthropic_key", rb"sk-ant-[A-Za-z0-9_-]{16,}"),
     _prefixed("langfuse_key", rb"[sp]k-lf-[A-Za-z0-9-]{8,}"),
     _prefixed("openai_key", rb"sk-[A-Za-z0-9_-]{16,}", checks.with_digit),
-    _prefixed("aws_access_key", rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}", checks.standing_alone),
+    _prefixed("aws_access_key", rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}", checks.no_part_of_word),
     Detector(
         "aws_secret_key", rb"(?i:secret.?access.?key|aws.{0,20}secret)",
         rb"(?i:secret.?access.?key|aws.{0,20}secret)[^A-Za-z0-9/+]{1,10}([A-Za-z0-9/+]{40})",
@@ -87,13 +91,13 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     _prefixed("sendgrid_key", rb"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
     Detector(
         "url_password", rb"://[^\s/?#@\"'<>]*:[^\s/?#@\"'<>]*@",
-        rb"[A-Za-z]://([^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+)@", checks.anything,
+        rb"[A-Za-z]://([^\s/?#@:\"'<>]*:[^\s/?#\"'<>]+)@", checks.anything,
     ),
     Detector(
         "url_parameter",
-        rb"(?i:[?&](?:api[_-]?key|access[_-]?token|auth[_-]?token|token|key|sig|signature|secret"
+        rb"(?i:[?&#;](?:api[_-]?key|access[_-]?token|auth[_-]?token|token|key|sig|signature|secret"
         rb"|client[_-]?secret|password)=)",
-        rb"(?i:[?&](?:api[_-]?key|access[_-]?token|auth[_-]?token|token|key|sig|signature|secret"
+        rb"(?i:[?&#;](?:api[_-]?key|access[_-]?token|auth[_-]?token|token|key|sig|signature|secret"
         rb"|client[_-]?secret|password)=)([^\s&#\"'<>\[\]]{8,})", checks.anything,
     ),
     Detector(
@@ -102,16 +106,14 @@ DETECTORS: Final[tuple[Detector, ...]] = (
         rb"(" + _TOKEN + rb"{12,}=*)", checks.credentials,
     ),
     Detector(
-        "email", rb"[^\x00-\x20@]@[\pL\pN\\]",
-        rb"[\pL\pN](?:[\pL\pN._%+'-]*[\pL\pN_%+-])?@(?:[\pL\pN][\pL\pN-]*\.)+\pL{2,24}",
+        "email", rb"[^\x00-\x20@]@[\pL\pN\\]|%40[\pL\pN]|&(?:#64|#[xX]40|commat);|\x{ff20}",
+        rb"[\pL\pN](?:[\pL\pN._%+'-]*[\pL\pN_%+-])?" + _AT + rb"(?:[\pL\pN][\pL\pN-]*\.)+\pL{2,24}",
         checks.email, canonical=bytes.lower,
     ),
     Detector("card", _CARD, _CARD, checks.card, canonical=checks.digits_of,
              grouped=True),
     Detector(
-        "iban", rb"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",
-        rb"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}", checks.iban,
-        canonical=_compact, grouped=True,
+        "iban", _IBAN, _IBAN, checks.iban, canonical=checks.letters_and_digits_of, grouped=True,
     ),
     Detector("us_ssn", rb"[0-9]{3}-[0-9]{2}-[0-9]{4}", rb"[0-9]{3}-[0-9]{2}-[0-9]{4}",
              checks.us_ssn, grouped=True),

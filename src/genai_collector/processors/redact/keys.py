@@ -9,16 +9,16 @@ from typing import Final
 from genai_collector.processors._linear import LinearPattern, compile_own, escape
 
 BUILT_IN: Final = (
-    "*access_token", "*auth_token", "*client_secret", "*passphrase", "*passwd", "*password",
-    "*private_key", "*refresh_token", "*secret_access_key", "*secret_key", "*session_token",
-    "anthropic_api_key", "api_key", "api_secret", "authorization", "azure_api_key", "bearer_token",
-    "connection_string", "cookie", "credentials", "encryption_key", "gemini_api_key",
-    "google_api_key", "groq_api_key", "id_token", "mistral_api_key", "openai_api_key",
-    "proxy_authorization", "secret", "set_cookie", "signing_key", "webhook_secret", "x_api_key",
-    "x_goog_api_key",
+    "*access_token", "*api_key", "*api_secret", "*auth_token", "*client_secret", "*passphrase",
+    "*passwd", "*password", "*private_key", "*refresh_token", "*secret_access_key", "*secret_key",
+    "*session_token", "*webhook_secret", "authorization", "bearer_token", "connection_string",
+    "cookie", "credential", "credentials", "csrf_token", "encryption_key", "id_token", "passcode",
+    "proxy_authorization", "pwd", "secret", "set_cookie", "signing_key", "xsrf_token",
 )  # fmt: skip
 
 _MOST_REMEMBERED: Final = 4096
+_LAST_PART: Final = re.compile(r"[^.:/\[\]]*(?=\]*$)")
+_BEHIND_DOT: Final = re.compile(r"[^.]*$")
 _JOINTS: Final = str.maketrans("", "", "-_ ")
 
 
@@ -63,7 +63,9 @@ def plain(name: str) -> str:
 def _tester(exact: frozenset[str], globs: LinearPattern | None) -> Callable[[str], bool]:
     def is_one(key: str) -> bool:
         whole = plain(key)
-        last = whole.rpartition(".")[2]
+        parts = _LAST_PART if "[redacted:" not in whole else _BEHIND_DOT  # not our own brackets
+        found = parts.search(whole)
+        last = found[0] if found is not None else whole
         if whole in exact or last in exact:
             return True
         return globs is not None and any(

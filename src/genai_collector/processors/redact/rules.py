@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from genai_collector.processors._linear import LinearPattern, compile_foreign, compile_own
+from genai_collector.processors._linear import (
+    LinearMatch,
+    LinearPattern,
+    compile_foreign,
+    compile_own,
+)
 from genai_collector.processors.redact.config import RedactConfig
 from genai_collector.processors.redact.detectors import DETECTORS, ESCAPED, Detector
 from genai_collector.processors.redact.keys import BUILT_IN, Keys
@@ -29,20 +35,36 @@ MAX_CANDIDATES: Final = 50_000
 """What only looks like a secret of one kind, in one text; the same."""
 
 _GROUP: Final = 5
+_SPENT_AT_ONCE: Final = 256
 _PSEUDONYM_LETTERS: Final = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
 _DIGITS: Final = frozenset(b"0123456789")
 _LONG_INTEGER: Final = compile_own(rb"\x18[\x80-\xff]{6,7}[\x00-\x7f]", binary=True)
 """An AnyValue that is an integer of 14 to 16 digits, more or less, as protobuf writes it."""
-_ASSIGNED: Final = compile_own(
-    rb"[\"']([\w .-]{1,128})[\"']\s{0,8}[:=]\s{0,8}"
-    rb"(\"(?:[^\"\\]|\\.)*(?:\"|$)|'(?:[^'\\]|\\.)*(?:'|$)|[^\s,;}\])\"']+)"
+_LONG_DOUBLE: Final = compile_own(
+    rb"\x21[\x00-\xff]{6}(?:[\xa0-\xff]\x42|[\x00-\x42]\x43)", binary=True
 )
+"""The same for a double; those are negative never."""
+_QUOTED: Final = rb"\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|'(?:[^'\\]|\\.)*(?:'|\\?$)"
+_ASSIGNED: Final = compile_own(
+    rb"[\"']([\w .:/\[\]-]{1,128})[\"']\s{0,8}[:=]\s{0,8}[bru]{0,2}"
+    rb"(" + _QUOTED + rb"|[^\s,;}\])\"']+)"
+)
+_BARE: Final = compile_own(
+    rb"(?:^|[^\w.-])([A-Za-z_][\w.-]{1,127})(?:[ \t]{0,4}=[ \t]{0,4}|:[ \t]{1,8})"
+    rb"(\"[^\s\"\\]{6,}(?:\"|$)|'[^\s'\\]{6,}(?:'|$)|[^\s,;&<>\"'`(){}\[\]|\\]{6,})"
+)
+"""A name without quotes, as in environments, headers, query strings, programs and YAML."""
+_TAGGED: Final = compile_own(rb"<([A-Za-z_][\w.:-]{1,127})>\s{0,64}([^<>\s][^<>]*)</")
+_NESTED: Final = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\\n]|\\.)*+'|[\[\]{}()]", re.DOTALL)
+_NOTHING: Final = frozenset({b"null", b"None", b"true", b"True", b"false", b"False"})
 
 
 class Hit(NamedTuple):
     start: int
     end: int
     rule: str
+    is_weak: bool = False
+    """Whether any other that begins at the same place has a better name for it."""
 
 
 class _Group:
@@ -74,6 +96,7 @@ class Rules:
         self._hmac_key = secret
         self._placeholder = compile_own(_placeholders(self._actions))
         self._hint = _hint(self._detectors, self.keys)
+        self._bare_hint = _bare_hint(self.keys)
         self.looks_everywhere = bool(self._custom) or self._hint is None
         """Hints cannot say that there is nothing: patterns of one's own have none."""
 
@@ -83,17 +106,20 @@ class Rules:
 
     def may_be_held(self, encoded: bytes) -> bool:
         """The same for an encoded message, where integers are not written in digits."""
-        return self.may_hold(encoded) or _LONG_INTEGER.search(encoded) is not None
+        return self.may_hold(encoded) or any(
+            pattern.search(encoded) is not None for pattern in (_LONG_INTEGER, _LONG_DOUBLE)
+        )
 
-    def find(self, data: bytes) -> list[Hit]:
-        """Where secrets are in a plain text, in order, none within another. Raises TooMany."""
+    def find(self, data: bytes, spend: Callable[[int], None]) -> list[Hit]:
+        """Where secrets are in a plain text, in order, none within another. `spend` is told of the
+        candidates that were looked at, and may raise. Raises TooMany."""
         hits: list[Hit] = []
         if self.may_hold(data):
-            hits += self._assigned(data)
+            hits += self._assigned(data, spend)
             for group in self._groups:
                 if group.hint.search(data) is not None:
                     for detector, pattern, captured in group.finders:
-                        hits += self._detected(detector, pattern, captured, data)
+                        hits += self._detected(detector, pattern, captured, data, spend)
         for name, pattern in self._custom:
             hits += islice(_customs(name, pattern, data), MAX_HITS + 1)
         if len(hits) > MAX_HITS:
@@ -132,7 +158,12 @@ class Rules:
         ) and not self._is_allowed(digits)
 
     def _detected(
-        self, detector: Detector, pattern: LinearPattern, captured: int, data: bytes
+        self,
+        detector: Detector,
+        pattern: LinearPattern,
+        captured: int,
+        data: bytes,
+        spend: Callable[[int], None],
     ) -> list[Hit]:
         hits: list[Hit] = []
         at = candidates = 0
@@ -149,25 +180,51 @@ class Rules:
                 candidates += 1
                 if candidates > MAX_CANDIDATES:
                     raise TooMany
+            if (candidates + len(hits)) % _SPENT_AT_ONCE == 0:
+                spend(_SPENT_AT_ONCE)
+        spend((candidates + len(hits)) % _SPENT_AT_ONCE)
         return hits
 
-    def _assigned(self, data: bytes) -> Iterator[Hit]:
+    def _assigned(self, data: bytes, spend: Callable[[int], None]) -> Iterator[Hit]:
         """Values under secret names in what only looks like JSON, or like Python's dicts."""
-        if not self.keys or (b":" not in data and b"=" not in data):
+        if not self.keys:
             return
-        for at, match in enumerate(_ASSIGNED.finditer(data)):
-            if at > MAX_CANDIDATES:
-                raise TooMany
-            name = match.group(1).decode("utf-8", "replace")
-            if name not in self.keys or name in self.allowed_keys:
+        if b"</" in data:
+            for match in _counted(_TAGGED, data, spend):
+                if self._is_secret_name(match.group(1)):
+                    yield Hit(*match.span(2), KEY)
+        if b":" not in data and b"=" not in data:
+            return
+        behind = 0
+        for match in _counted(_ASSIGNED, data, spend):
+            start, end = match.span(2)
+            if start < behind or not self._is_secret_name(match.group(1)):
+                continue
+            if data[start] in b"[{(":
+                behind = end = _end_of_nested(data, start)
+            elif data[start] in b"\"'":
+                start, end = _within_quotes(data, start, end)
+            if end > start and data[start:end] not in _NOTHING:
+                yield Hit(start, end, KEY)
+        if self._bare_hint is None or self._bare_hint.search(data) is not None:
+            yield from self._bare(data, spend)
+
+    def _bare(self, data: bytes, spend: Callable[[int], None]) -> Iterator[Hit]:
+        """The same without quotes around the name: more is asked of the value, because programs and
+        prose have such names, too."""
+        for match in _counted(_BARE, data, spend):
+            if not self._is_secret_name(match.group(1)):
                 continue
             start, end = match.span(2)
-            if data[start] in b"\"'":
-                closed = end - start > 1 and data[end - 1] == data[start]
-                start, end = start + 1, end - 1 if closed else end
-            if end > start and data[start:end] not in (b"null", b"None", b"true", b"True", b"false",
-                                                       b"False", b"{", b"[", b"("):  # fmt: skip
-                yield Hit(start, end, KEY)
+            quoted = data[start] in b"\"'"
+            if quoted:
+                start, end = _within_quotes(data, start, end)
+            if (quoted and end - start >= 8) or any(byte in _DIGITS for byte in data[start:end]):
+                yield Hit(start, end, KEY, is_weak=True)
+
+    def _is_secret_name(self, written: bytes) -> bool:
+        name = written.decode("utf-8", "replace")
+        return name in self.keys and name not in self.allowed_keys
 
     def merged(self, data: bytes, hits: list[Hit]) -> list[Hit]:
         """In order, overlapping ones as one under the first's name, without what is allowed and
@@ -176,7 +233,7 @@ class Rules:
         starts = [start for start, _ in ours]
         merged: list[Hit] = []
         rank = {name: at for at, name in enumerate(self._actions)}
-        for hit in sorted(hits, key=lambda one: (one.start, rank[one.rule])):
+        for hit in sorted(hits, key=lambda one: (one.start, one.is_weak, rank[one.rule])):
             before = bisect_right(starts, hit.start) - 1
             if before >= 0 and hit.end <= ours[before][1]:
                 continue
@@ -204,6 +261,41 @@ def _customs(name: str, pattern: LinearPattern, data: bytes) -> Iterator[Hit]:
         start, end = match.span(group)
         if end > start:
             yield Hit(start, end, name)
+
+
+def _counted(
+    pattern: LinearPattern, data: bytes, spend: Callable[[int], None]
+) -> Iterator[LinearMatch]:
+    """Its matches, so many at most. Raises TooMany."""
+    for at, match in enumerate(pattern.finditer(data)):
+        if at > MAX_CANDIDATES:
+            raise TooMany
+        spend(1)
+        yield match
+
+
+def _bare_hint(keys: Keys) -> LinearPattern | None:
+    """What is found wherever a secret name without quotes has a value; None when nothing is."""
+    hint = keys.hint() if keys else None
+    if hint is None:
+        return None
+    return compile_own(rb"(?:%b)[\w.-]*[ \t]*[=:]" % hint)
+
+
+def _within_quotes(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Without the quote that it begins with, and the closing one if it was not cut off."""
+    closed = end - start > 1 and data[end - 1] == data[start]
+    return start + 1, end - 1 if closed else end
+
+
+def _end_of_nested(data: bytes, start: int) -> int:
+    """Behind the bracket that closes the one that stands here; the end of a text cut off before."""
+    depth = 0
+    for match in _NESTED.finditer(data, start):
+        depth += (match[0] in (b"[", b"{", b"(")) - (match[0] in (b"]", b"}", b")"))
+        if depth == 0:
+            return match.end()
+    return len(data)
 
 
 def _next_group(data: bytes, start: int) -> int:

@@ -12,6 +12,7 @@ Replacing goes on until nothing is found, so that doing it twice is doing it onc
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -37,12 +38,20 @@ MAX_LEVELS: Final = 8
 MAX_LOOKS: Final = 50_000
 """Strings of one JSON text that have a hint; what has more cannot be looked into."""
 
+MAX_WORK: Final = 5_000_000
+"""What may be spent on one batch, in microseconds of CPU, roughly: processors hold up everybody
+else. What is behind that cannot be looked into."""
+_LOOK: Final = 80
+_CANDIDATE: Final = 8
+_STRING: Final = 8
+
 _ROUNDS: Final = 4
 _BACKSLASH: Final = 0x5C
 _LETTER_U: Final = 0x75
 _SHORT: Final = 128
 _MOST_REMEMBERED: Final = 16_384
 _CARD_DIGITS: Final = range(14, 17)
+_WHOLE_NUMBER: Final = re.compile(r"-?([0-9]{14,16})(?:\.0*)?")
 _UNTOUCHED: Final = frozenset({"null", "true", "false", '""', "[]", "{}"})
 
 
@@ -59,8 +68,14 @@ class Texts:
         self._fail_closed = fail_closed
         self._looks = self._replaced = 0
         """Parts of the text in hand that were searched, secrets replaced in it."""
+        self._work = 0
+        """Spent on the batch in hand."""
         self._clean: set[str] = set()
         """Short texts in which nothing was found."""
+
+    def begin_batch(self) -> None:
+        """What was spent before counts no longer."""
+        self._work = 0
 
     def change(self, text: str) -> str | None:
         """What a text becomes; None when it stays as it is."""
@@ -89,9 +104,11 @@ class Texts:
         """A key in which a secret stands."""
         return None if key in self._clean else self.change(key)
 
-    def change_number(self, number: int) -> str | None:
-        """An integer that is a card's number."""
-        written = str(number)
+    def change_number(self, number: float) -> str | None:
+        """A whole number that is a card's number."""
+        if not float(number).is_integer():
+            return None
+        written = str(abs(int(number)))
         if len(written) in _CARD_DIGITS and self.rules.card_in_number(written.encode()):
             self.counts["card"] += 1
             return self.rules.replacement("card", written.encode()).decode()
@@ -112,6 +129,9 @@ class Texts:
         return counts
 
     def _guarded(self, change: Callable[[], T | None], masked: T) -> T | None:
+        if self._work > MAX_WORK:
+            self.counts[UNREADABLE] += 1
+            return masked if self._fail_closed else None
         before = self.counts.copy()
         self._looks = self._replaced = 0
         try:
@@ -146,6 +166,7 @@ class Texts:
             return None if new is None else _numbered(new.decode("utf-8", "surrogatepass"), keys)
 
         def string(inner: str, is_key: bool) -> str | None:
+            self._spend(_STRING)
             if not self.rules.looks_everywhere and not self.rules.may_hold(_encode(inner)):
                 return None
             return change_written(inner, is_key, change)
@@ -153,10 +174,9 @@ class Texts:
         return rewrite(text, Handlers(string, self._json_number, self._json_member))
 
     def _json_number(self, written: str) -> str | None:
-        if len(written) in _CARD_DIGITS and written.isdecimal():
-            new = self.change_number(int(written))
-            return None if new is None else quoted(new)
-        return None
+        digits = _WHOLE_NUMBER.fullmatch(written)
+        new = None if digits is None else self.change_number(int(digits[1]))
+        return None if new is None else quoted(new)
 
     def _json_member(self, name: str) -> Callable[[str], str | None] | None:
         if name in self.rules.allowed_keys:
@@ -191,7 +211,8 @@ class Texts:
         self._looks += 1
         if self._looks > MAX_LOOKS:
             raise TooMany
-        hits = [_behind_escape(data, hit) for hit in self.rules.find(data)]
+        self._spend(_LOOK)
+        hits = [_behind_escape(data, hit) for hit in self.rules.find(data, self._spend_candidates)]
         levels: list[Unescaped] = []
         inner = data
         while b"\\" in inner and (plain := Unescaped(inner)):
@@ -199,13 +220,21 @@ class Texts:
                 raise Unreadable
             levels.append(plain)
             inner = plain.data
-            for found in self.rules.find(inner):
+            for found in self.rules.find(inner, self._spend_candidates):
                 hit = _behind_escape(inner, found)
                 start, end = hit.start, hit.end
                 for level in reversed(levels):
                     start, end = level.original(start, end)
                 hits.append(hit._replace(start=start, end=end))
         return self.rules.merged(data, hits) if levels else hits
+
+    def _spend(self, work: int) -> None:
+        self._work += work
+        if self._work > MAX_WORK:
+            raise TooMany
+
+    def _spend_candidates(self, count: int) -> None:
+        self._spend(_CANDIDATE * count)
 
     def _replace(self, data: bytes, hits: list[Hit]) -> bytes:
         self._replaced += len(hits)

@@ -37,7 +37,7 @@ class Values:
             return value if same else items
         elif isinstance(value, bytes):
             new = self._texts.change_bytes(value)
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
             new = self._texts.change_number(value)
         return value if new is None else new
 

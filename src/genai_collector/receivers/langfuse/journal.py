@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, cast
 
 from genai_collector.component import Records, Stored
-from genai_collector.errors import PipelineError
+from genai_collector.delivery.reading import read_all
+from genai_collector.errors import PipelineError, Retryable
 from genai_collector.formats.langfuse.decode import Source
 from genai_collector.formats.langfuse.ingestion import load_json
 from genai_collector.formats.langfuse.merge import Object, entity_of
@@ -44,7 +45,10 @@ class Journal:
         events: Records | None = None,
         emitted: Records | None = None,
         remembered_ids: int = 100_000,
+        lost: Callable[[int], None] = lambda _items: None,
     ) -> None:
+        """`lost` hears how many events are on disk and cannot be read."""
+        self._lost = lost
         self._events = events
         self._emitted = emitted
         self._remembered_ids = remembered_ids
@@ -93,23 +97,32 @@ class Journal:
             if about is not None:
                 groups.setdefault(about, []).append(event)
         meta = json.dumps(source).encode()
-        done = await asyncio.gather(
-            *(self._append(records, group, meta) for group in groups.values()),
-            return_exceptions=True,
-        )
-        entries = [one for one in done if isinstance(one, int)]
-        failed = next((one for one in done if isinstance(one, BaseException)), None)
-        if failed is not None:
-            records.remove(entries)
-            for entry in entries:
+        appends = [
+            asyncio.ensure_future(self._append(records, group, meta)) for group in groups.values()
+        ]
+        try:
+            entries = await self._all_or_none(appends)
+        except BaseException:
+            stored = [one.result() for one in appends if one.done() and not _failed(one)]
+            records.remove(stored)
+            for entry in stored:
                 del self._open[entry]
-            raise failed
+            raise
         entries_of = {about: (entry,) for about, entry in zip(groups, entries, strict=True)}
         return [
             Weighed(event, weight, entries_of[about] if about else ())
             for event, weight, *_ in events
             for about in [entity_of(event)]
         ]
+
+    @staticmethod
+    async def _all_or_none(appends: Sequence[asyncio.Future[int]]) -> list[int]:
+        """Ends when all have ended, also if it is cancelled."""
+        done = await asyncio.gather(*appends, return_exceptions=True)
+        failed = next((one for one in done if isinstance(one, BaseException)), None)
+        if failed is not None:
+            raise failed
+        return [one for one in done if isinstance(one, int)]
 
     async def _append(self, records: Records, group: list[Object], meta: bytes) -> int:
         entry = await records.append(encode_batch(group), meta=meta, items=len(group))
@@ -172,34 +185,59 @@ class Journal:
         """The observations that became spans; ask for these first."""
         if self._emitted is None or self._events is None:
             return
-        async for stored in _all(self._emitted):
-            note = json.loads(stored.data)
+        async for stored in read_all(self._emitted):
+            try:
+                note = json.loads(stored.data)
+                spans = [Left(*fields) for fields in note["spans"]]
+                finished, carried = [int(n) for n in note["finished"]], set(note["carried"])
+            except (ValueError, KeyError, TypeError):
+                await _set_aside(self._emitted, [stored.id])
+                continue
             self._remember(stored.id, stored.items)
-            self._events.remove(note["finished"])
-            self._carried.update(note["carried"])
-            for fields in note["spans"]:
-                yield Left(*fields)
+            self._events.remove(finished)
+            self._carried |= carried
+            for left in spans:
+                yield left
 
     async def replay(self) -> AsyncIterator[Replayed]:
         """What was kept and not settled, in order."""
         if self._events is None:
             return
-        async for stored in _all(self._events):
+        async for stored in read_all(self._events):
             if stored.id in self._open:
                 continue  # of this life: it came while we read
-            batch = cast("dict[str, list[JSON]]", load_json(stored.data))["batch"]
-            events = cast("list[Object]", batch)
-            self._open[stored.id] = len(events)
-            weight = max(1, len(stored.data) // max(1, len(events)))
-            carried = stored.id in self._carried
-            weighed = [Weighed(event, weight, (stored.id,), carried) for event in events]
-            yield Replayed(Source(*json.loads(stored.meta)), weighed)
+            try:
+                found = self._read(stored)
+            except (PipelineError, ValueError, KeyError, TypeError, AttributeError):
+                self._lost(stored.items)
+                await _set_aside(self._events, [stored.id])
+                continue
+            self._open[stored.id] = len(found.events)
+            yield found
         self._carried.clear()
 
+    def _read(self, stored: Stored) -> Replayed:
+        """What is in a record. Raises several errors for one that is not ours."""
+        batch = cast("dict[str, list[JSON]]", load_json(stored.data))["batch"]
+        events = cast("list[Object]", batch)
+        if not all(entity_of(event) for event in events):
+            raise ValueError("these are no events")
+        weight = max(1, len(stored.data) // max(1, len(events)))
+        carried = stored.id in self._carried
+        weighed = [Weighed(event, weight, (stored.id,), carried) for event in events]
+        return Replayed(Source(*json.loads(stored.meta)), weighed)
 
-async def _all(records: Records) -> AsyncIterator[Stored]:
-    after = 0
-    while found := await records.read(after):
-        for stored in found:
-            after = stored.id
-            yield stored
+    async def set_aside(self, events: Sequence[Weighed]) -> None:
+        """These were replayed and are of no use."""
+        if self._events is not None:
+            self._lost(len(events))
+            await _set_aside(self._events, {entry for one in events for entry in one.entries})
+
+
+async def _set_aside(records: Records, ids: Iterable[int]) -> None:
+    with suppress(Retryable):  # then it is there at the next start, too
+        await records.set_aside(ids, "it is not a record of this version")
+
+
+def _failed(append: asyncio.Future[int]) -> bool:
+    return append.cancelled() or append.exception() is not None

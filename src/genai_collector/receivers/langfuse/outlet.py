@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from genai_collector.component import Consumer, Context
+from genai_collector.delivery.outbox import PIPELINE_ERROR
 from genai_collector.errors import PipelineError, Retryable
 from genai_collector.formats.otlp import CODEC, batch_of
 from genai_collector.model import Batch, Items, Signal
@@ -24,6 +25,7 @@ from genai_collector.receivers.langfuse.journal import Journal
 TRANSPORT: Final = "http"
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 5.0
+_LAST_MOMENT_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class _Waiting:
     """Set by the first try: a refused batch may have been changed by then."""
     settles: list[Emission] = field(default_factory=list)
     """For the journal: these are settled when this and all before it has been sent."""
+    way: asyncio.Task[None] | None = None
+    """While it is being handed over."""
 
     def batch(self) -> Batch:
         """A batch of the items as they were."""
@@ -101,7 +105,10 @@ class Outlet:
         """Emit what becomes due, until cancelled."""
         while True:
             self._wake.clear()
-            self.put_due()
+            try:
+                self.put_due()
+            except Exception:  # a fault with one trace must not keep the others from going on
+                self._context.log.exception("A trace could not be made into spans.")
             await self.send()
             await self._sleep()
 
@@ -128,6 +135,9 @@ class Outlet:
                 self._context.log.error(
                     "The pipelines refuse spans for good.", extra={"why": reason}
                 )
+            except Exception:  # a fault must not end the task, or nothing would go out again
+                self._drop(first.signal, len(first.items), PIPELINE_ERROR)
+                self._context.log.exception("The pipelines failed to take spans.")
             wait = _FIRST_WAIT_S
             self._waiting.popleft()
             self._bytes -= first.weight
@@ -147,12 +157,33 @@ class Outlet:
         except TimeoutError:
             pass
         finally:  # also when cancelled: then the host's own deadline is over
+            await self._cut_short()
             for left in () if self._journal.keeps else self._waiting:
                 self._drop(left.signal, len(left.items), "shutdown")
             self._waiting.clear()
             self._bytes = 0
 
+    async def _cut_short(self) -> None:
+        """What is on its way is sent by now, or not at all."""
+        way = self._waiting[0].way if self._waiting else None
+        if way is None:
+            return
+        way.cancel()
+        await asyncio.wait({way}, timeout=_LAST_MOMENT_S)
+        if way.done() and not way.cancelled() and way.exception() is None:
+            await self._journal.settle(self._waiting.popleft().settles)
+
     async def _send_one(self, waiting: _Waiting) -> None:
+        """Goes on when whoever waits for it is cancelled: cut short, it would be with some of the
+        destinations, and come to them again."""
+        way = waiting.way
+        if way is None:
+            way = waiting.way = asyncio.create_task(self._hand_over(waiting))
+        await asyncio.wait({way})
+        waiting.way = None
+        way.result()
+
+    async def _hand_over(self, waiting: _Waiting) -> None:
         signal, number = waiting.signal, len(waiting.items)
         if not number:
             return

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from genai_collector.component import Consumer, Context, ReceiverFactory, Storage
+from genai_collector.delivery.durable_queue import UNREADABLE
 from genai_collector.model import Signal
 from genai_collector.receivers.langfuse.assembly import Assembly
 from genai_collector.receivers.langfuse.config import AssemblyConfig, LangfuseConfig
@@ -79,7 +80,13 @@ class LangfuseReceiver:
         events = 0
         async for source, kept in self._journal.replay():
             events += len(kept)
-            self._outlet.put(self._assembly.take(source, kept))
+            try:
+                emission = self._assembly.take(source, kept)
+            except Exception:  # or what follows would never be taken, at no start
+                self._context.log.exception("Events on disk cannot be taken again.")
+                await self._journal.set_aside(kept)
+                continue
+            self._outlet.put(emission)
             if self._outlet.is_full:
                 await self._outlet.send()
         if events:
@@ -93,14 +100,16 @@ class LangfuseReceiver:
         traceback: TracebackType | None,
     ) -> None:
         self._api.close()
-        if self._own_listeners is not None:
-            await self._own_listeners.stop(GRACE_S)
-        if self._emitting is not None:
-            self._emitting.cancel()
-            await asyncio.gather(self._emitting, return_exceptions=True)
-        await self._outlet.drain(GRACE_S)
-        if self._has_journal:
-            await self._journal.release()
+        try:
+            if self._own_listeners is not None:
+                await self._own_listeners.stop(GRACE_S)
+            if self._emitting is not None:
+                self._emitting.cancel()
+                await asyncio.gather(self._emitting, return_exceptions=True)
+            await self._outlet.drain(GRACE_S)
+        finally:  # or a receiver that follows would wait for ever
+            if self._has_journal:
+                await self._journal.release()
 
     def endpoints(self) -> list[str]:
         """What listens where, such as `http://127.0.0.1:4318`; empty while closed."""
@@ -115,7 +124,10 @@ def _journal(config: AssemblyConfig, context: Context) -> Journal:
     storage = context.extension(config.storage, Storage, "assembly.storage")
     owner = f"receiver.{context.id}"
     return Journal(
-        storage.records(owner, "events"), storage.records(owner, "emitted"), config.remembered_ids
+        storage.records(owner, "events"),
+        storage.records(owner, "emitted"),
+        config.remembered_ids,
+        lambda items: context.telemetry.dropped(context.id, Signal.TRACES, UNREADABLE, items),
     )
 
 

@@ -96,8 +96,9 @@ class OtlpGrpcConfig(Config):
     hundreds in memory."""
     max_concurrent_streams: int = Field(default=1024, ge=0)
     """Calls at once on one connection; 0 for no limit. A burst over it is told UNAVAILABLE."""
-    max_concurrent_requests: int = Field(default=256, ge=0)
-    """Calls at once on all connections; 0 for no limit. More are told UNAVAILABLE."""
+    max_concurrent_requests: int = Field(default=64, ge=0)
+    """Calls at once on all connections; 0 for no limit. More are told UNAVAILABLE. Times the
+    largest message, this is the memory that clients can make us take."""
     max_connections: int = Field(default=1000, ge=0)
     """Connections at once; 0 for any number. More are closed."""
     max_in_flight_message_size: ByteSize = Field(default=256 * 1024 * 1024, gt=0)
