@@ -162,6 +162,12 @@ class World:
             for one in otlp.batch_from_protobuf(Signal.TRACES, body).view_spans()
         )
 
+    async def until_arrived(self, numbers: set[int]) -> None:
+        """Wait until all of them have."""
+        async with asyncio.timeout(30):
+            while not numbers <= self.arrived().keys():
+                await asyncio.sleep(0.05)
+
     async def metric(self, name: str) -> dict[str, float]:
         url = f"http://127.0.0.1:{self.ports['metrics']}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as response:
@@ -219,6 +225,8 @@ async def test_nobody_notices(changes: Callable[[int], dict[str, object]], tmp_p
         await asyncio.gather(*clients)
         accepted = await here.metric("otelcol_receiver_accepted_spans")
         reloads = await here.metric("otelcol_config_reloads")
+        # A queue on disk would keep what is waiting now for the next start.
+        await here.until_arrived(sent.acknowledged)
         assert await here.running.stop() == 0
     said_all = "".join(here.running.log[-40:])
     assert set(sent.answers) == {"http 200", "grpc OK", "health 200"}, (sent.answers, said_all)
