@@ -56,6 +56,7 @@ RETRYABLE = {
     "http ClientOSError",
     "grpc UNAVAILABLE",
     "grpc CANCELLED",
+    "grpc DEADLINE_EXCEEDED",  # rare: a connection that the old server had taken and never served
 }
 """What a client may see when a listener itself has changed; all of it means: send again."""
 
@@ -165,7 +166,7 @@ class World:
     async def until_arrived(self, numbers: set[int]) -> None:
         """Wait until all of them have."""
         async with asyncio.timeout(30):
-            while not numbers <= self.arrived().keys():
+            while not numbers <= self.arrived().keys():  # noqa: ASYNC110  another process
                 await asyncio.sleep(0.05)
 
     async def metric(self, name: str) -> dict[str, float]:
