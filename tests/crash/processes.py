@@ -221,7 +221,7 @@ def strace_works() -> bool:
     if strace is None:
         return False
     try:
-        probe = [strace, "-D", "-f", "-o", os.devnull, "-e", "trace=none", "true"]
+        probe = [strace, "-D", "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=none", "true"]
         return subprocess.run(probe, check=False, capture_output=True, timeout=10).returncode == 0
     except subprocess.TimeoutExpired:
         return False
