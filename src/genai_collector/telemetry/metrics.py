@@ -53,6 +53,31 @@ _STORAGE: Final = {
 """Counters of a storage's file: name after `otelcol_storage_` -> unit, description."""
 
 
+_ALONE: Final = (
+    ("processor_incoming_items", "{items}", "Number of items passed to the processor."),
+    ("processor_outgoing_items", "{items}", "Number of items the processor passed on."),
+    ("processor_redacted_values", "{values}", "Number of secrets replaced, by rule."),
+    (
+        "processor_truncated_values",
+        "{values}",
+        "Number of texts cut, by the limit they were over.",
+    ),
+    ("dropped_items", "{items}", "Number of items accepted and lost, by reason."),
+    (
+        "receiver_refused_requests",
+        "{requests}",
+        "Number of requests and connections refused at the door, by reason.",
+    ),
+    (
+        "authenticator_refused_requests",
+        "{requests}",
+        "Number of requests refused because nobody knows who sent them.",
+    ),
+    ("config_reloads", "{reloads}", "Number of tries to use a changed configuration."),
+)
+"""Counters that are no matter of one signal: name after `otelcol_`, unit, description."""
+
+
 class _Watch(NamedTuple):
     attributes: Mapping[str, str]
     read: Callable[[], int]
@@ -93,42 +118,12 @@ class SdkTelemetry:
         self._everybodys = [self._watches]
         meter = self._provider.get_meter("genai_collector")
         self._counters = _signal_counters(meter)
-        self._incoming = meter.create_counter(
-            "otelcol_processor_incoming_items",
-            "{items}",
-            "Number of items passed to the processor.",
-        )
-        self._outgoing = meter.create_counter(
-            "otelcol_processor_outgoing_items",
-            "{items}",
-            "Number of items the processor passed on.",
-        )
-        self._redacted = meter.create_counter(
-            "otelcol_processor_redacted_values",
-            "{values}",
-            "Number of secrets replaced, by rule.",
-        )
-        self._truncated = meter.create_counter(
-            "otelcol_processor_truncated_values",
-            "{values}",
-            "Number of texts cut, by the limit they were over.",
-        )
-        self._dropped = meter.create_counter(
-            "otelcol_dropped_items", "{items}", "Number of items accepted and lost, by reason."
-        )
-        self._refused_requests = meter.create_counter(
-            "otelcol_receiver_refused_requests",
-            "{requests}",
-            "Number of requests and connections refused at the door, by reason.",
-        )
-        self._strangers = meter.create_counter(
-            "otelcol_authenticator_refused_requests",
-            "{requests}",
-            "Number of requests refused because nobody knows who sent them.",
-        )
-        self._reloads = meter.create_counter(
-            "otelcol_config_reloads", "{reloads}", "Number of tries to use a changed configuration."
-        )
+        (
+            self._incoming, self._outgoing, self._redacted, self._truncated, self._dropped,
+            self._refused_requests, self._strangers, self._reloads,
+        ) = (
+            meter.create_counter(f"otelcol_{name}", unit, what) for name, unit, what in _ALONE
+        )  # fmt: skip
         self._reload_success = meter.create_gauge(
             "otelcol_config_last_reload_successful",
             "1",
